@@ -58,11 +58,14 @@ func (id ID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]
 
 // ParseID reads String's form.
 func ParseID(s string) (ID, error) {
-	b, err := base64.RawURLEncoding.DecodeString(s)
+	if len(s) != 22 {
+		return ID{}, fmt.Errorf("id %q: %d characters, want 22", s, len(s))
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	if err != nil {
 		return ID{}, fmt.Errorf("id %q: %w", s, err)
 	}
-	if len(b) != 16 {
+	if len(b) != 16 { // the decoder passes over line ends
 		return ID{}, fmt.Errorf("id %q: %d bytes, want 16", s, len(b))
 	}
 	return ID(b), nil
