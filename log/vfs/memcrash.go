@@ -1,0 +1,147 @@
+package vfs
+
+import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"syscall"
+)
+
+// dirOp is one change of names, atomic even in a power cut: a create, a remove, or a rename with its two sides.
+type dirOp struct {
+	subject *inode
+	changes []nameChange
+}
+
+// nameChange sets a name in a folder to an inode, or takes it away (nil).
+type nameChange struct {
+	dir  *memDir
+	name string
+	to   *inode
+}
+
+func (c nameChange) apply(names map[string]*inode) {
+	if c.to == nil {
+		delete(names, c.name)
+		return
+	}
+	names[c.name] = c.to
+}
+
+// change does a change of names and remembers it until a SyncDir. The caller holds m.mu.
+func (m *Mem) change(subject *inode, changes ...nameChange) {
+	for _, c := range changes {
+		c.apply(c.dir.names)
+	}
+	m.pending = append(m.pending, &dirOp{subject, changes})
+}
+
+// SyncDir makes every change in dir durable. A rename into or out of dir becomes durable as a whole, with its other side.
+func (m *Mem) SyncDir(dir string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.find(dir)
+	if err == nil && n.dir == nil {
+		err = syscall.ENOTDIR
+	}
+	if err != nil {
+		return pathError("syncdir", dir, err)
+	}
+	for i, op := range m.pending {
+		if !op.touches(n.dir) {
+			continue
+		}
+		for _, c := range op.changes {
+			c.apply(c.dir.durable)
+			if c.dir != n.dir {
+				supersede(m.pending[:i], c)
+			}
+		}
+		op.changes = nil
+	}
+	m.pending = slices.DeleteFunc(m.pending, func(op *dirOp) bool { return len(op.changes) == 0 })
+	return nil
+}
+
+func (op *dirOp) touches(dir *memDir) bool {
+	return slices.ContainsFunc(op.changes, func(c nameChange) bool { return c.dir == dir })
+}
+
+// supersede drops older changes of the name that c has settled.
+func supersede(older []*dirOp, c nameChange) {
+	for _, op := range older {
+		op.changes = slices.DeleteFunc(op.changes, func(o nameChange) bool { return o.dir == c.dir && o.name == c.name })
+	}
+}
+
+// CrashClone returns the disk as a power cut at this moment would leave it; m itself goes on unharmed.
+//
+// What was synced is there. Of the rest, each change of names and each write or truncation survives with the given probability, independently, as write-back
+// has no order: 0 is the strictest disk, 1 is what a killed process leaves. Two things are kept together as file systems do: changes of one file's name
+// survive in order, and a write beyond the end leaves zeros before it. A write over several pages that does not survive as a whole may leave some of its pages.
+// The same seed, probability and history give the same clone. Locks and open files do not survive. rng may be nil if survive is 0 or 1.
+func (m *Mem) CrashClone(rng *rand.Rand, survive float64) *Mem {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := cloner{to: NewMem(), dice: dice{rng, survive}, overlay: map[*memDir]map[string]*inode{}}
+	c.to.capacity.Store(m.capacity.Load())
+	c.settleNames(m.pending)
+	c.copyDir(m.root.dir, c.to.root.dir)
+	return c.to
+}
+
+type dice struct {
+	rng     *rand.Rand
+	survive float64
+}
+
+func (d dice) survives() bool {
+	switch {
+	case d.survive <= 0:
+		return false
+	case d.survive >= 1:
+		return true
+	}
+	return d.rng.Float64() < d.survive
+}
+
+type cloner struct {
+	to *Mem
+	dice
+	overlay map[*memDir]map[string]*inode // durable names plus the surviving changes, for the folders that have any
+}
+
+func (c *cloner) settleNames(pending []*dirOp) {
+	lost := map[*inode]bool{}
+	for _, op := range pending {
+		if lost[op.subject] || !c.survives() {
+			lost[op.subject] = true
+			continue
+		}
+		for _, change := range op.changes {
+			change.apply(c.names(change.dir))
+		}
+	}
+}
+
+func (c *cloner) names(dir *memDir) map[string]*inode {
+	if c.overlay[dir] == nil {
+		c.overlay[dir] = maps.Clone(dir.durable)
+	}
+	return c.overlay[dir]
+}
+
+func (c *cloner) copyDir(from, to *memDir) {
+	names := c.names(from)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		n := names[name]
+		var fresh *inode
+		if n.dir != nil {
+			fresh = newDirInode()
+			c.copyDir(n.dir, fresh.dir)
+		} else {
+			fresh = &inode{data: n.data.crashClone(c.to, c.dice)}
+		}
+		to.names[name], to.durable[name] = fresh, fresh
+	}
+}
