@@ -1,0 +1,24 @@
+package config
+
+// durabilities are the values of ottla.durability.
+var durabilities = []string{"durable", "memory"}
+
+// What Kafka has no name for.
+var ottlaRows = []row{
+	{"ottla.durability", String, "durable", ClusterWide, applied, oneOf(durabilities...),
+		"When a write counts unless the topic says otherwise: 'durable' once it is on the disk of every in-sync replica, 'memory' once it is in their page cache."},
+	{"ottla.memory.budget.bytes", Long, "268435456", ReadOnly, applied, atLeast(1 << 20),
+		"Bytes of requests that the whole node holds at a time; connections wait their turn beyond it."},
+	{"ottla.pprof", Boolean, "false", ReadOnly, applied, nil,
+		"Serves profiles under /debug/pprof on the HTTP address."},
+}
+
+// What Kafka's brokers take as dynamic configs only, for throttling a reassignment; its DescribeConfigs hides them.
+var throttleRows = []row{
+	{"leader.replication.throttled.rate", Long, maxInt64, ClusterWide, inert, atLeast(0),
+		"Bytes per second sent to the followers in leader.replication.throttled.replicas, over all of them."},
+	{"follower.replication.throttled.rate", Long, maxInt64, ClusterWide, inert, atLeast(0),
+		"Bytes per second fetched by the followers in follower.replication.throttled.replicas, over all of them."},
+	{"replica.alter.log.dirs.io.max.bytes.per.second", Long, maxInt64, ClusterWide, inert, atLeast(0),
+		"Bytes per second copied when replicas move between log folders."},
+}

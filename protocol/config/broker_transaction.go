@@ -1,0 +1,31 @@
+package config
+
+// Transactions.
+var transactionRows = []row{
+	{"add.partitions.to.txn.retry.backoff.max.ms", Int, "100", ReadOnly, inert, atLeast(0),
+		"Longest time for which adding a partition to a transaction is tried again on the broker. Milliseconds."},
+	{"add.partitions.to.txn.retry.backoff.ms", Int, "20", ReadOnly, inert, atLeast(1),
+		"Pause before adding a partition to a transaction is tried again on the broker. Milliseconds."},
+	{"transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, "10000", ReadOnly, inert, atLeast(1),
+		"Time between two looks for transactions that have run out of time. Milliseconds."},
+	{"transaction.max.timeout.ms", Int, "900000", ReadOnly, inert, atLeast(1),
+		"Longest time that a producer may ask for one transaction. Milliseconds."},
+	{"transaction.partition.verification.enable", Boolean, "true", ClusterWide, inert, nil,
+		"Checks with the coordinator that a partition belongs to the transaction before a record is written."},
+	{"transaction.remove.expired.transaction.cleanup.interval.ms", Int, "3600000", ReadOnly, inert, atLeast(1),
+		"Time between two looks for transactional ids that have expired. Milliseconds."},
+	{"transaction.state.log.load.buffer.size", Int, "5242880", ReadOnly, inert, atLeast(1),
+		"Bytes read at a time when transactions are loaded."},
+	{"transaction.state.log.min.isr", Int, "2", ReadOnly, inert, atLeast(1),
+		"Replicas of the transaction topic that must be in sync for a write."},
+	{"transaction.state.log.num.partitions", Int, "50", ReadOnly, inert, atLeast(1),
+		"Partitions of the transaction topic; fixed once it exists."},
+	{"transaction.state.log.replication.factor", Short, "3", ReadOnly, inert, atLeast(1),
+		"Replicas of the transaction topic."},
+	{"transaction.state.log.segment.bytes", Int, "104857600", ReadOnly, inert, atLeast(1),
+		"Size at which a new segment of the transaction topic begins."},
+	{"transaction.two.phase.commit.enable", Boolean, "false", ReadOnly, inert, nil,
+		"Allows transactions without a time limit that an outside coordinator ends."},
+	{"transactional.id.expiration.ms", Int, "604800000", ReadOnly, inert, atLeast(1),
+		"A transactional id without a transaction for this long is forgotten. Milliseconds."},
+}
