@@ -1,0 +1,84 @@
+package batch
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+)
+
+// hundred is a batch of 160 records of 100 bytes: 16 KiB plain.
+func hundred(c Codec) []byte {
+	b := NewBuilder()
+	b.Codec = c
+	for i := range 160 {
+		b.Add(int64(i), fmt.Appendf(nil, "key %d", i), bytes.Repeat([]byte{byte('a' + i%26), byte(i)}, 45))
+	}
+	return b.Build(nil)
+}
+
+func BenchmarkParseHeader(b *testing.B) {
+	raw := hundred(None)
+	var h Header
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := ParseHeader(raw, &h); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCheckCRC(b *testing.B) {
+	raw := hundred(None)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(raw)))
+	for b.Loop() {
+		if !CheckCRC(raw) {
+			b.Fatal("wrong")
+		}
+	}
+}
+
+func BenchmarkValidateClient(b *testing.B) {
+	raw := hundred(None)
+	var h Header
+	b.ReportAllocs()
+	b.SetBytes(int64(len(raw)))
+	for b.Loop() {
+		if err := ValidateClient(raw, &h, 0, anyTime); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkValidate(b *testing.B) {
+	for c := None; c <= Zstd; c++ {
+		raw := hundred(c)
+		b.Run(c.String(), func(b *testing.B) {
+			var h Header
+			if err := ParseHeader(raw, &h); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			b.SetBytes(int64(len(hundred(None))))
+			for b.Loop() {
+				if err := Validate(raw, &h, ValidateOptions{KeysRequired: true, Timestamps: anyTime, MaxDecompressed: 1 << 20}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkBuild(b *testing.B) {
+	builder := NewBuilder()
+	value := make([]byte, 100)
+	var out []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		builder.Reset()
+		for range 10 {
+			builder.Add(1, value[:8], value)
+		}
+		out = builder.Build(out[:0])
+	}
+}
