@@ -1,0 +1,227 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"ottla/protocol"
+)
+
+// Conn is one client connection. Its exported methods may be called from any goroutine.
+type Conn struct {
+	server   *Server
+	nc       net.Conn
+	raw      syscall.RawConn // of plain TCP; nil else
+	ip       netip.Addr
+	listener string
+	id       uint64
+
+	principal atomic.Pointer[protocol.Principal]
+	software  atomic.Pointer[software]
+	metadata  atomic.Pointer[any]
+
+	gone     atomic.Bool   // nobody is there to answer: Call.Alive
+	stopping atomic.Bool   // shutdown: nothing more is read
+	done     chan struct{} // closed by kill
+
+	in  input  // the reader's
+	out output // of whoever has the writer's role
+
+	// writeLoopFn is (*Conn).writeFinished as a stored value: starting the goroutine allocates nothing.
+	writeLoopFn func()
+
+	// mu guards all that follows, and the guarded fields of the calls in the ring. Nothing slow is done under it.
+	mu     sync.Mutex
+	change sync.Cond // room in the ring, the writer's role given back, or the end
+	ring   ring
+	// writing: someone has the writer's role: it sends the finished prefix of the ring and looks again before it gives the role back.
+	writing bool
+	// inPass: the reader dispatches and will write at the end of its pass, so a wake need not start the writer.
+	inPass bool
+	// unsent is the bytes of replies, done at once, that have not left; lastSent when some last did.
+	unsent   int
+	lastSent time.Time
+	pauseTo  time.Time // reading is throttled; zero if not
+	hurry    bool      // shutdown: what is parked is not waited for
+	dead     bool
+	cause    error // why it died
+}
+
+type software struct{ name, version string }
+
+func newConn(s *Server, nc net.Conn, listener string) *Conn {
+	c := &Conn{
+		server: s, nc: nc, listener: listener,
+		ip:   ipOf(nc.RemoteAddr()),
+		id:   s.nextID.Add(1),
+		done: make(chan struct{}),
+	}
+	c.change.L = &c.mu
+	c.ring.limit = s.o.MaxInFlight
+	c.writeLoopFn = c.writeFinished
+	c.out.nc, c.out.writeTimeout, c.out.metrics = nc, s.o.WriteTimeout, s.o.Metrics
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		if raw, err := tcp.SyscallConn(); err == nil {
+			c.raw, c.out.raw = raw, raw
+			c.in.readFn, c.out.sendFn, c.out.sendfileFn = c.readReady, c.out.send, c.out.sendfile
+		}
+	}
+	return c
+}
+
+// ID tells connections of one server apart.
+func (c *Conn) ID() uint64 { return c.id }
+
+// Listener is the name of the listener that accepted the connection.
+func (c *Conn) Listener() string { return c.listener }
+
+// RemoteAddr is the client's address.
+func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+
+// LocalAddr is the address that the client reached.
+func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
+
+// Principal is who the connection speaks for: Anonymous until SetPrincipal.
+func (c *Conn) Principal() protocol.Principal {
+	if p := c.principal.Load(); p != nil {
+		return *p
+	}
+	return protocol.Anonymous
+}
+
+// SetPrincipal is for whoever has verified the client's identity.
+func (c *Conn) SetPrincipal(p protocol.Principal) { c.principal.Store(&p) }
+
+// Software is what the client called itself in ApiVersions (KIP-511); empty until then.
+func (c *Conn) Software() (name, version string) {
+	if s := c.software.Load(); s != nil {
+		return s.name, s.version
+	}
+	return "", ""
+}
+
+// SetSoftware stores the client's name and version.
+func (c *Conn) SetSoftware(name, version string) { c.software.Store(&software{name, version}) }
+
+// Metadata is what SetMetadata stored, nil at first: the state of an authentication that takes several requests.
+func (c *Conn) Metadata() any {
+	if m := c.metadata.Load(); m != nil {
+		return *m
+	}
+	return nil
+}
+
+// SetMetadata attaches a value to the connection.
+func (c *Conn) SetMetadata(m any) { c.metadata.Store(&m) }
+
+// run is the connection's goroutine.
+func (c *Conn) run() {
+	err := c.readLoop()
+	c.in.drop(c)
+	if errors.As(err, new(*closeError)) || errors.Is(err, ErrShutdown) {
+		c.drain()
+	}
+	c.kill(err)
+	c.bury()
+	c.logEnd()
+	c.server.forget(c)
+}
+
+// closeError is a connection that a handler closed.
+type closeError struct{ err error }
+
+func (e *closeError) Error() string { return e.err.Error() }
+func (e *closeError) Unwrap() error { return e.err }
+
+// kill ends the connection: reads and writes fail from now on. The first cause counts. It must not run inside a callback of raw.
+func (c *Conn) kill(cause error) {
+	c.mu.Lock()
+	if c.dead {
+		c.mu.Unlock()
+		return
+	}
+	c.dead, c.cause = true, cause
+	c.mu.Unlock()
+	c.gone.Store(true)
+	close(c.done)
+	_ = c.nc.Close()
+	c.change.Broadcast()
+}
+
+// stopReading makes the reader end soon. The order matters: the reader sets its deadline first and then looks at stopping.
+func (c *Conn) stopReading() {
+	c.mu.Lock()
+	c.stopping.Store(true)
+	c.mu.Unlock()
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+	c.change.Broadcast()
+}
+
+// stopWaiting gives up what is parked; replies that are ready still leave.
+func (c *Conn) stopWaiting() {
+	c.mu.Lock()
+	c.hurry = true
+	c.mu.Unlock()
+	c.change.Broadcast()
+}
+
+// drain waits until all replies have left, or cannot any more. Nothing is read meanwhile, so a peer that has gone shows only when a write fails: hence the limit.
+func (c *Conn) drain() {
+	limit := time.AfterFunc(c.server.o.WriteTimeout, func() { c.kill(errDrainTimeout) })
+	defer limit.Stop()
+	c.mu.Lock()
+	for oldest := c.ring.oldest(); oldest != nil && !c.dead && (oldest.ready() || !c.hurry); oldest = c.ring.oldest() {
+		c.change.Wait()
+	}
+	c.mu.Unlock()
+}
+
+// bury finishes what a dead connection left parked and releases the replies that could not leave. It runs on the reader's goroutine, after the last Dispatch.
+func (c *Conn) bury() {
+	c.mu.Lock()
+	for c.writing {
+		c.change.Wait()
+	}
+	var left []*Call
+	for call := c.ring.oldest(); call != nil; call = c.ring.oldest() {
+		left = append(left, call)
+		c.ring.pop()
+	}
+	c.mu.Unlock()
+	for _, call := range left {
+		if call.answer == replyLater && !call.finished {
+			call.finished = true
+			call.finisher.Finish(call)
+		}
+		call.Reply.Reset()
+	}
+}
+
+var (
+	errDrainTimeout = errors.New("replies did not leave in time")
+	errFirstByte    = errors.New("no request in time after connecting")
+	errFrameTimeout = errors.New("frame not complete in time")
+	errWriteTimeout = errors.New("peer takes no bytes")
+	errIdle         = errors.New("idle for too long")
+)
+
+// logEnd writes the one line about a connection that ended badly; clients that hang up, and idle ones, are normal.
+func (c *Conn) logEnd() {
+	c.mu.Lock()
+	cause := c.cause
+	c.mu.Unlock()
+	for _, normal := range []error{io.EOF, net.ErrClosed, errIdle, ErrShutdown, syscall.ECONNRESET, syscall.EPIPE} {
+		if cause == nil || errors.Is(cause, normal) {
+			return
+		}
+	}
+	name, version := c.Software()
+	c.server.ended.warn(c.server.log, "connection closed", "listener", c.listener, "peer", c.nc.RemoteAddr().String(),
+		"client_id", quoted(c.in.clientID), "software", quoted(name), "software_version", quoted(version), "err", cause)
+}

@@ -1,0 +1,194 @@
+// Package server takes Kafka connections: it frames requests, hands them to a Dispatcher in order, and sends the replies in the same order however late some of
+// them are ready. It knows sockets, time and memory, and nothing of what a request means.
+//
+// It sits between package wire (headers) and package handlers (the Dispatcher); nothing here is durable.
+//
+// Goroutines: a connection has one that reads, dispatches and, at the end of each pass, writes; and for as long as parked replies leave, a second one that
+// writes. None per request. Both belong to the Server: Shutdown waits for them. An idle connection holds no buffer.
+//
+// A pass: read whatever the socket has into a pooled buffer; dispatch every complete frame in it; send the finished replies with one call; keep what is left of
+// the last frame. Start reading at reader.go, then ring.go and writer.go.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ottla/protocol/wire"
+)
+
+// Options are a server's settings. Zero values of the limits and time-outs mean the defaults below.
+type Options struct {
+	Dispatcher Dispatcher
+	Logger     *slog.Logger
+	Metrics    *Metrics // nil counts nothing
+	// MaxFrame is the largest frame per API key in bytes, from the API table; for a key that it does not know it gives wire.MaxUnauthenticatedFrame.
+	MaxFrame func(key int16) int
+	// MemoryBudget bounds the bytes of frames held by the whole node. What a reply holds is bounded per connection (MaxInFlight, and reading stops while
+	// more than a megabyte of finished replies cannot leave).
+	MemoryBudget                        int64
+	MaxConnections, MaxConnectionsPerIP int
+	// FirstByteTimeout is how long a new connection may stay silent; FrameTimeout how long a frame may take (plus a second per 64 KiB of it);
+	// IdleTimeout closes a connection without requests, read or parked (connections.max.idle.ms); WriteTimeout one that takes no byte of its replies.
+	FirstByteTimeout, FrameTimeout, IdleTimeout, WriteTimeout time.Duration
+	MaxInFlight                                               int // calls per connection whose replies have not left
+}
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.MemoryBudget, 256<<20)
+	setDefault(&o.MaxConnections, 100_000)
+	setDefault(&o.MaxConnectionsPerIP, o.MaxConnections)
+	setDefault(&o.FirstByteTimeout, 10*time.Second)
+	setDefault(&o.FrameTimeout, 10*time.Second)
+	setDefault(&o.IdleTimeout, 10*time.Minute)
+	setDefault(&o.WriteTimeout, 30*time.Second)
+	setDefault(&o.MaxInFlight, 64)
+	if o.MaxFrame == nil {
+		o.MaxFrame = func(int16) int { return wire.MaxUnauthenticatedFrame }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func setDefault[T int | int64 | time.Duration](v *T, def T) {
+	if *v <= 0 {
+		*v = def
+	}
+}
+
+// Server is the listeners and connections of a node.
+type Server struct {
+	o       Options
+	log     *slog.Logger
+	refused limitedLog // listeners in trouble and connections refused
+	ended   limitedLog // connections that ended badly
+	budget  budget
+	nextID  atomic.Uint64
+	stop    chan struct{} // closed when Shutdown begins
+	running sync.WaitGroup
+
+	mu        sync.Mutex
+	stopped   bool
+	listeners map[net.Listener]struct{}
+	conns     connections
+}
+
+// New returns a server without listeners.
+func New(o Options) *Server {
+	o = o.withDefaults()
+	return &Server{
+		o:         o,
+		log:       o.Logger,
+		budget:    budget{total: o.MemoryBudget, metrics: o.Metrics},
+		stop:      make(chan struct{}),
+		listeners: map[net.Listener]struct{}{},
+		conns:     connections{max: o.MaxConnections, maxPerIP: o.MaxConnectionsPerIP},
+	}
+}
+
+// ErrShutdown is what Serve returns on a server that was shut down before.
+var ErrShutdown = errors.New("server is shut down")
+
+// Serve accepts connections of l, which it closes, until ctx ends or Shutdown is called; nil then. The connections live on until Shutdown. name is the listener's name.
+func (s *Server) Serve(ctx context.Context, l net.Listener, name string) error {
+	if !s.addListener(l) {
+		_ = l.Close()
+		return ErrShutdown
+	}
+	defer s.removeListener(l)
+	unhook := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer unhook()
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			s.accept(nc, name)
+		case ctx.Err() != nil || s.isStopped():
+			return nil
+		case !transient(err):
+			return fmt.Errorf("accept on listener %s: %w", name, err)
+		default:
+			s.refused.warn(s.log, "accept failed", "listener", name, "err", err)
+			s.pause(ctx, acceptRetry)
+		}
+	}
+}
+
+// acceptRetry is the pause after an accept that failed for want of descriptors or memory: the listener never closes under load.
+const acceptRetry = 50 * time.Millisecond
+
+func transient(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && !errors.Is(err, net.ErrClosed)
+}
+
+func (s *Server) pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	case <-s.stop:
+	}
+}
+
+// accept starts the connection, or closes it if there are too many.
+func (s *Server) accept(nc net.Conn, listener string) {
+	c := newConn(s, nc, listener)
+	s.mu.Lock()
+	err := ErrShutdown
+	if !s.stopped {
+		err = s.conns.add(c)
+	}
+	if err == nil {
+		s.running.Add(1)
+	}
+	s.mu.Unlock()
+	if err != nil {
+		s.o.Metrics.refuse()
+		s.refused.warn(s.log, "connection refused", "listener", listener, "peer", nc.RemoteAddr().String(), "err", err)
+		_ = nc.Close()
+		return
+	}
+	s.o.Metrics.connection(1)
+	go c.run()
+}
+
+// forget is the last act of a connection.
+func (s *Server) forget(c *Conn) {
+	s.mu.Lock()
+	s.conns.remove(c)
+	s.mu.Unlock()
+	s.o.Metrics.connection(-1)
+	s.running.Done()
+}
+
+func (s *Server) addListener(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped {
+		s.listeners[l] = struct{}{}
+	}
+	return !s.stopped
+}
+
+func (s *Server) removeListener(l net.Listener) {
+	s.mu.Lock()
+	delete(s.listeners, l)
+	s.mu.Unlock()
+	_ = l.Close()
+}
+
+func (s *Server) isStopped() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped
+}
