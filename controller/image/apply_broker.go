@@ -1,0 +1,78 @@
+package image
+
+import (
+	"slices"
+
+	"ottla/controller/record"
+	"ottla/protocol"
+)
+
+func (e *editor) register(k *record.BrokerRegistration) {
+	b := &Broker{
+		ID:          protocol.BrokerID(k.Id),
+		Epoch:       protocol.BrokerEpoch(e.at),
+		Incarnation: protocol.ID(k.IncarnationId),
+		Rack:        k.Rack,
+		Fenced:      k.Fenced,
+		Dirs:        directoryIDs(k.Directories),
+	}
+	if was := e.next.Broker(b.ID); k.Epoch != nil {
+		b.Epoch = protocol.BrokerEpoch(*k.Epoch)
+	} else if was != nil && was.Incarnation == b.Incarnation {
+		b.Epoch = was.Epoch
+	}
+	for n, p := range k.Endpoints {
+		if n == 0 {
+			b.Host, b.Port = p.Host, int32(p.Port)
+		}
+		b.Endpoints = append(b.Endpoints, Endpoint{Listener: p.Name, Host: p.Host, Port: int32(p.Port), SecurityProtocol: int16(p.SecurityProtocol)})
+	}
+	for _, f := range k.Features {
+		if b.Features == nil {
+			b.Features = make(map[string]FeatureRange, len(k.Features))
+		}
+		b.Features[f.Name] = FeatureRange{Min: int16(f.Min), Max: int16(f.Max)}
+	}
+	e.putBroker(b)
+}
+
+func (e *editor) fence(k *record.BrokerFencing) {
+	b := *e.incarnation(k.Id, k.Epoch)
+	b.Fenced = k.Fenced
+	e.putBroker(&b)
+}
+
+func (e *editor) unregister(k *record.BrokerUnregistration) {
+	b := e.incarnation(k.Id, k.Epoch)
+	n, _ := e.next.searchBroker(b.ID)
+	e.next.brokers = slices.Delete(slices.Clone(e.next.brokers), n, n+1)
+	e.touch(b.ID)
+}
+
+// incarnation is the registered broker that a record means.
+func (e *editor) incarnation(id int32, epoch int64) *Broker {
+	b := e.next.Broker(protocol.BrokerID(id))
+	if b == nil || b.Epoch != protocol.BrokerEpoch(epoch) {
+		e.bug("broker %d with epoch %d is not registered", id, epoch)
+	}
+	return b
+}
+
+func (e *editor) putBroker(b *Broker) {
+	n, found := e.next.searchBroker(b.ID)
+	brokers := slices.Clone(e.next.brokers)
+	if found {
+		brokers[n] = b
+	} else {
+		brokers = slices.Insert(brokers, n, b)
+	}
+	e.next.brokers = brokers
+	e.touch(b.ID)
+}
+
+func (e *editor) touch(id protocol.BrokerID) {
+	if e.touchedBrokers == nil {
+		e.touchedBrokers = make(map[protocol.BrokerID]struct{})
+	}
+	e.touchedBrokers[id] = struct{}{}
+}

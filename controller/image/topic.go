@@ -1,0 +1,51 @@
+package image
+
+import "ottla/protocol"
+
+// Topic is one topic. Immutable.
+type Topic struct {
+	Name string
+	ID   protocol.TopicID
+	// Partitions by number; a topic has at least one.
+	Partitions []Partition
+	// ReplicationChosen says that the replication factor was left to the cluster, which may raise it when nodes join.
+	ReplicationChosen bool
+}
+
+// Partition is one partition's state, as the quorum agreed on it.
+type Partition struct {
+	Leader         protocol.BrokerID // NoBroker: offline
+	LeaderEpoch    protocol.LeaderEpoch
+	PartitionEpoch protocol.PartitionEpoch
+	Replicas       []protocol.BrokerID // the preferred leader first
+	ISR            []protocol.BrokerID
+	ELR            []protocol.BrokerID // eligible leader replicas: out of the ISR, yet known to hold what is committed (KIP-966)
+	LastKnownELR   []protocol.BrokerID
+	// Directories holds each replica's log directory, in the order of Replicas; zero while the broker has not chosen one (KIP-858).
+	Directories []protocol.DirectoryID
+}
+
+// Broker is one registered broker. Immutable.
+type Broker struct {
+	ID          protocol.BrokerID
+	Epoch       protocol.BrokerEpoch
+	Incarnation protocol.ID
+	Host        string // of the first endpoint, with Port: where clients and other nodes reach it
+	Port        int32
+	Endpoints   []Endpoint
+	Rack        *string // nil: none
+	Fenced      bool
+	Dirs        []protocol.DirectoryID // log directories that are online
+	Features    map[string]FeatureRange
+}
+
+// Endpoint is one listener's address.
+type Endpoint struct {
+	Listener         string
+	Host             string
+	Port             int32
+	SecurityProtocol int16 // Kafka's code
+}
+
+// FeatureRange is what a broker's build understands of a feature, both ends inclusive.
+type FeatureRange struct{ Min, Max int16 }
