@@ -1,0 +1,36 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"ottla/protocol"
+)
+
+var (
+	// ErrLost says that a folder which this node has made durable is missing: what it held is gone.
+	ErrLost = errors.New("partition folder is missing")
+	// ErrDamaged says that records below the recovery point, which were durable, cannot be read any more.
+	ErrDamaged = errors.New("durable records are damaged")
+	// ErrMismatch says that log directories do not belong together, or not to this node or cluster.
+	ErrMismatch = errors.New("log directory belongs elsewhere")
+	// ErrClosed says that the log was closed or deleted.
+	ErrClosed = errors.New("log is closed")
+)
+
+// storageError makes err one that clients see as KAFKA_STORAGE_ERROR, which they retry.
+func storageError(err error) error {
+	return fmt.Errorf("%w: %w", kerr.KafkaStorageError, err)
+}
+
+// diskFull tells whether err is about room, which comes back.
+func diskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+func outOfRange(o, start, end protocol.Offset) error {
+	return protocol.Errorf(kerr.OffsetOutOfRange, "offset %d is out of range [%d, %d]", o, start, end)
+}

@@ -1,0 +1,390 @@
+package log
+
+import (
+	"context"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"ottla/log/checkpoint"
+	"ottla/log/segment"
+	"ottla/protocol"
+)
+
+// flusher makes the logs of one directory durable. All that is due goes in one pass: several files are synced side by side, new folders get one manifest write and one sync
+// of the parent, then every observer hears of it. What becomes due meanwhile waits for the next pass. With nothing to do there is no timer.
+type flusher struct {
+	dir    *directory
+	origin time.Time     // of the clock that deadlines are on; some time ago, so that urgent is over from the start
+	wake   chan struct{} // one token: the earliest deadline has changed
+
+	mu    sync.Mutex
+	queue []*Log // those whose flushAt is set
+	next  int64  // the earliest of them, 0 if there is none
+
+	due  []*Log // of the pass that runs; the Run goroutine's
+	work []flush
+}
+
+// urgent is the deadline that is always over.
+const urgent = 1
+
+// parallelSyncs is how many logs one pass syncs at a time: enough for the disk to merge, few enough not to drown it.
+const parallelSyncs = 8
+
+func newFlusher(d *directory) *flusher {
+	return &flusher{dir: d, origin: time.Now().Add(-time.Second), wake: make(chan struct{}, 1)}
+}
+
+// after is the deadline d from now.
+func (f *flusher) after(d time.Duration) int64 {
+	if since := time.Since(f.origin); d < math.MaxInt64-since {
+		return int64(since + d)
+	}
+	return math.MaxInt64
+}
+
+// touch asks for a flush of l at the deadline, or at an earlier one that is already set. Records that were in the log before the call are in the pass that follows: the pass
+// resets flushAt before it looks at the log.
+func (f *flusher) touch(l *Log, deadline int64) {
+	if at := l.flushAt.Load(); at != 0 && at <= deadline {
+		return
+	}
+	f.mu.Lock()
+	at := l.flushAt.Load()
+	if at == 0 {
+		f.queue = append(f.queue, l)
+	}
+	if at == 0 || deadline < at {
+		l.flushAt.Store(deadline)
+	}
+	earlier := f.next == 0 || deadline < f.next
+	if earlier {
+		f.next = deadline
+	}
+	f.mu.Unlock()
+	if earlier {
+		f.stir()
+	}
+}
+
+// stir wakes the flusher up.
+func (f *flusher) stir() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run works until ctx ends.
+func (f *flusher) run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		wait := f.wait()
+		if wait == 0 {
+			f.pass()
+			continue
+		}
+		if wait > 0 {
+			timer.Reset(wait)
+		}
+		select {
+		case <-ctx.Done():
+		case <-f.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// wait is how long nothing is due: 0 if something is, negative if nothing is queued.
+func (f *flusher) wait() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.next == 0 {
+		return -1
+	}
+	return max(0, time.Duration(f.next)-time.Since(f.origin))
+}
+
+// take moves what is due from the queue to f.due: all whose deadline is over, and with them every durable log.
+func (f *flusher) take() {
+	now := f.after(0)
+	f.due = f.due[:0]
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	kept := f.queue[:0]
+	f.next = 0
+	for _, l := range f.queue {
+		at := l.flushAt.Load()
+		if at <= now || l.config.Load().Durable {
+			l.flushAt.Store(0)
+			f.due = append(f.due, l)
+			continue
+		}
+		kept = append(kept, l)
+		if f.next == 0 || at < f.next {
+			f.next = at
+		}
+	}
+	clear(f.queue[len(kept):])
+	f.queue = kept
+}
+
+// pass flushes everything that is due. A log whose token somebody else has is left out: the holder asks for a flush when done.
+func (f *flusher) pass() {
+	f.take()
+	f.work = slices.Grow(f.work[:0], len(f.due))
+	for _, l := range f.due {
+		if !l.tryTurn() {
+			continue
+		}
+		n := len(f.work)
+		f.work = f.work[:n+1]
+		f.work[n] = flush{files: f.work[n].files[:0]} // keep the memory
+		l.collect(&f.work[n])
+	}
+	clear(f.due)
+	f.dir.flush(f.work)
+}
+
+// flush is what one log has to sync, taken under its mutex.
+type flush struct {
+	l         *Log
+	end       protocol.Offset
+	files     []*segment.Handle // unsynced .log files, pinned
+	sealed    []*segment.Segment
+	snapshots []snapshot
+	epochs    []checkpoint.Epoch
+	newEpochs bool
+	folder    bool
+	names     bool
+	err       error
+	retry     bool // err is a full disk that lost nothing
+}
+
+// collect notes what there is to do for l. Its token is taken.
+func (l *Log) collect(w *flush) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w.l, w.end = l, protocol.Offset(l.end.Load())
+	w.folder, w.names = l.pending.folder, l.pending.names
+	w.sealed, w.snapshots = slices.Clone(l.pending.sealed), l.pending.snapshots
+	l.pending.names, l.pending.snapshots = false, nil
+	l.appends = 0
+	for _, s := range w.sealed {
+		w.take(s)
+	}
+	if active := l.active(); active != nil {
+		w.take(active)
+		if w.newEpochs = l.epochs.changed; w.newEpochs {
+			w.epochs = slices.Clone(l.epochs.entries)
+			l.epochs.changed = false
+		}
+	}
+}
+
+func (w *flush) take(s *segment.Segment) {
+	if h := s.TakeDirty(); h != nil {
+		w.files = append(w.files, h)
+	}
+}
+
+// flush syncs, tells the observers and gives the tokens back.
+func (d *directory) flush(work []flush) {
+	if len(work) == 0 {
+		return
+	}
+	began := time.Now()
+	d.syncAll(work)
+	d.addFolders(work)
+	for i := range work {
+		work[i].finish()
+	}
+	d.metrics().flushed(time.Since(began))
+}
+
+// syncAll does each log's own part, side by side.
+func (d *directory) syncAll(work []flush) {
+	if len(work) == 1 {
+		work[0].sync()
+		return
+	}
+	var wg sync.WaitGroup
+	next := make(chan *flush)
+	for range min(parallelSyncs, len(work)) {
+		wg.Go(func() {
+			for w := range next {
+				w.sync()
+			}
+		})
+	}
+	for i := range work {
+		next <- &work[i]
+	}
+	close(next)
+	wg.Wait()
+}
+
+// sync makes the log's files durable, in the order that recovery relies on: records, what belongs to sealed segments, epochs, names.
+func (w *flush) sync() {
+	defer w.release()
+	if w.l.Err() != nil {
+		return
+	}
+	for _, h := range w.files {
+		if w.err = h.SyncData(); w.err != nil {
+			return
+		}
+	}
+	if w.err = w.syncBeside(); w.err != nil {
+		w.retry = diskFull(w.err)
+		return
+	}
+	if w.names || w.folder || len(w.sealed) > 0 || len(w.snapshots) > 0 {
+		w.err = w.l.dir.fs.SyncDir(w.l.path)
+	}
+}
+
+// syncBeside writes the files beside the records. All of it can be done again.
+func (w *flush) syncBeside() error {
+	for _, s := range w.sealed {
+		if err := s.SyncIndexes(); err != nil {
+			return err
+		}
+	}
+	if err := w.l.writeSnapshots(w.snapshots); err != nil {
+		return err
+	}
+	if w.folder {
+		if err := checkpoint.WritePartition(w.l.dir.fs, w.l.path, w.l.id); err != nil {
+			return err
+		}
+	}
+	if w.newEpochs {
+		return checkpoint.WriteEpochs(w.l.dir.fs, w.l.path, w.epochs)
+	}
+	return nil
+}
+
+func (w *flush) release() {
+	for _, h := range w.files {
+		h.Release()
+	}
+}
+
+// addFolders makes the folders of new partitions durable: names first, then the manifest that vouches for them.
+func (d *directory) addFolders(work []flush) {
+	var added []*flush
+	for i := range work {
+		if work[i].folder && work[i].err == nil {
+			added = append(added, &work[i])
+		}
+	}
+	if len(added) == 0 {
+		return
+	}
+	err := d.fs.SyncDir(d.path)
+	if err == nil {
+		err = d.record(added)
+	}
+	for _, w := range added {
+		w.err = err
+	}
+}
+
+// retryDelay is how long a flush waits that has met a full disk.
+const retryDelay = time.Second
+
+// finish moves the durable end on, gives the token back and tells the observer: without the token, because an observer may wait for a lock whose holder waits for the token.
+// A failed sync is never repeated: what it left
+// unwritten may be gone from the page cache, so the directory is done.
+func (w *flush) finish() {
+	l := w.l
+	switch {
+	case l.Err() != nil:
+		<-l.turn
+		return
+	case w.retry:
+		w.putBack()
+		<-l.turn
+		l.dir.flusher.touch(l, l.dir.flusher.after(retryDelay))
+		return
+	case w.err != nil:
+		<-l.turn
+		l.dir.fail(w.err)
+		return
+	}
+	l.mu.Lock()
+	l.pending.folder = l.pending.folder && !w.folder
+	l.pending.sealed = slices.Delete(l.pending.sealed, 0, len(w.sealed))
+	moved := int64(w.end) > l.durable.Load()
+	if moved {
+		l.durable.Store(int64(w.end))
+	}
+	l.mu.Unlock()
+	l.endTurn()
+	if moved {
+		l.dir.changed()
+		l.observer.Durable(l, w.end)
+	}
+}
+
+// putBack makes what collect took pending again.
+func (w *flush) putBack() {
+	l := w.l
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending.names = l.pending.names || w.names
+	l.pending.snapshots = append(w.snapshots, l.pending.snapshots...)
+	l.epochs.changed = l.epochs.changed || w.newEpochs
+}
+
+// tryTurn takes the log's token if it is free.
+func (l *Log) tryTurn() bool {
+	select {
+	case l.turn <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+// takeTurn waits for the token.
+func (l *Log) takeTurn() { l.turn <- struct{}{} }
+
+// endTurn gives it back, and calls the flusher if something came up meanwhile: it may have passed by.
+func (l *Log) endTurn() {
+	<-l.turn
+	if l.unsynced() {
+		l.dir.flusher.touch(l, l.dir.flusher.after(flushDelay))
+	}
+}
+
+// unsynced tells whether a flush of l is due by itself: a durable log's records, or what a roll has left.
+func (l *Log) unsynced() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.Err() != nil {
+		return false
+	}
+	return l.config.Load().Durable && l.durable.Load() < l.end.Load() || len(l.pending.sealed) > 0
+}
+
+// Flush makes everything that is in the log durable before it returns. Observer.Durable is called from here.
+func (l *Log) Flush() error {
+	if err := l.ensure(); err != nil {
+		return err
+	}
+	l.takeTurn()
+	work := make([]flush, 1)
+	l.collect(&work[0])
+	l.dir.flush(work)
+	if err := l.Err(); err != nil {
+		return storageError(err)
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package log
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are the figures of all logs of a node together: their number does not grow with partitions. nil counts nothing.
+type Metrics struct {
+	appends, bytes, rolls, recoveries, cuts, reads, failures prometheus.Counter
+
+	flush prometheus.Histogram
+	store atomic.Pointer[Store] // whose sizes are shown
+
+	size, logs, files, offline *prometheus.Desc
+}
+
+// NewMetrics registers the figures with r.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: "ottla", Subsystem: "log", Name: name, Help: help})
+		r.MustRegister(c)
+		return c
+	}
+	gauge := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("ottla_log_"+name, help, []string{"directory"}, nil)
+	}
+	m := &Metrics{
+		appends:    counter("appends_total", "Appends of all partitions: writes, not records."),
+		bytes:      counter("appended_bytes_total", "Bytes appended."),
+		rolls:      counter("segment_rolls_total", "Segments begun because the one before was full or old."),
+		recoveries: counter("recoveries_total", "Partitions that were recovered after an unclean stop."),
+		cuts:       counter("recovery_cuts_total", "Recoveries that found a bad batch past the recovery point and cut the log there."),
+		reads:      counter("reads_total", "Ranges handed out for reading."),
+		failures:   counter("directory_failures_total", "Log directories taken offline."),
+		flush: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "ottla", Subsystem: "log", Name: "flush_seconds", Help: "Time of one pass of a directory's flusher.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
+		}),
+		size:    gauge("size_bytes", "Bytes of batches in the partitions that were used since the start."),
+		logs:    gauge("partitions", "Partitions that are open."),
+		files:   prometheus.NewDesc("ottla_log_open_files", "Files that the cache of open files holds.", nil, nil),
+		offline: gauge("directory_offline", "1 for a log directory that is offline."),
+	}
+	r.MustRegister(m.flush, m)
+	return m
+}
+
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
+	c <- m.size
+	c <- m.logs
+	c <- m.files
+	c <- m.offline
+}
+
+// Collect implements prometheus.Collector: what is cheaper to ask for than to count.
+func (m *Metrics) Collect(c chan<- prometheus.Metric) {
+	s := m.store.Load()
+	if s == nil {
+		return
+	}
+	c <- prometheus.MustNewConstMetric(m.files, prometheus.GaugeValue, float64(s.files.Open()))
+	for _, d := range s.dirs {
+		size, logs := d.figures()
+		offline := 0.0
+		if d.err() != nil {
+			offline = 1
+		}
+		c <- prometheus.MustNewConstMetric(m.size, prometheus.GaugeValue, float64(size), d.path)
+		c <- prometheus.MustNewConstMetric(m.logs, prometheus.GaugeValue, float64(logs), d.path)
+		c <- prometheus.MustNewConstMetric(m.offline, prometheus.GaugeValue, offline, d.path)
+	}
+}
+
+// figures sums up the logs; it loads none.
+func (d *directory) figures() (size int64, logs int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, l := range d.logs {
+		for _, s := range *l.segments.Load() {
+			size += s.Size()
+		}
+	}
+	return size, len(d.logs)
+}
+
+// The methods below take a nil receiver.
+
+func (m *Metrics) observe(s *Store) {
+	if m != nil {
+		m.store.Store(s)
+	}
+}
+
+func (m *Metrics) appended(bytes int) {
+	if m != nil {
+		m.appends.Inc()
+		m.bytes.Add(float64(bytes))
+	}
+}
+
+func (m *Metrics) read() {
+	if m != nil {
+		m.reads.Inc()
+	}
+}
+
+func (m *Metrics) rolled() {
+	if m != nil {
+		m.rolls.Inc()
+	}
+}
+
+func (m *Metrics) recovered() {
+	if m != nil {
+		m.recoveries.Inc()
+	}
+}
+
+func (m *Metrics) cutTail() {
+	if m != nil {
+		m.cuts.Inc()
+	}
+}
+
+func (m *Metrics) directoryFailed() {
+	if m != nil {
+		m.failures.Inc()
+	}
+}
+
+func (m *Metrics) flushed(d time.Duration) {
+	if m != nil {
+		m.flush.Observe(d.Seconds())
+	}
+}

@@ -1,0 +1,162 @@
+package segment
+
+import (
+	"encoding/binary"
+	"errors"
+	"io/fs"
+
+	"ottla/log/batch"
+	"ottla/protocol"
+)
+
+func notExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// ready loads the indexes; those that are missing or cannot be right are built anew from the batches.
+func (s *Segment) ready() error {
+	if s.checked.Load() {
+		return nil
+	}
+	err := s.offsets.load()
+	if err == nil {
+		err = s.times.load()
+	}
+	if err == nil {
+		err = s.plausible()
+	}
+	if err == nil {
+		s.checked.Store(true)
+		return nil
+	}
+	if !notExist(err) && !errors.Is(err, errIndexDamaged) {
+		return err
+	}
+	return s.rebuild()
+}
+
+// plausible checks that the last entries lie within the segment.
+func (s *Segment) plausible() error {
+	var e entry
+	ok, err := s.offsets.last(&e)
+	if err != nil {
+		return err
+	}
+	if ok && (byOffset.key(e[:]) < 0 || byPosition.key(e[:]) < 0 || byPosition.key(e[:]) >= s.Size()) {
+		return errIndexDamaged
+	}
+	if ok, err = s.times.last(&e); err != nil {
+		return err
+	}
+	if ok && int32(binary.BigEndian.Uint32(e[8:])) < 0 {
+		return errIndexDamaged
+	}
+	return nil
+}
+
+// Boundary is where a batch begins: the offset of its first record, and the byte.
+type Boundary struct {
+	Offset   protocol.Offset
+	Position int64
+}
+
+// Floor is the nearest batch that the index knows at or before the one that holds offset.
+func (s *Segment) Floor(offset protocol.Offset) (Boundary, error) {
+	return s.lookup(byOffset, int64(offset-s.base))
+}
+
+// FloorPosition is the last batch that the index knows and that begins at or before position.
+func (s *Segment) FloorPosition(position int64) (Boundary, error) {
+	return s.lookup(byPosition, position)
+}
+
+// lookup asks the offset index, and believes it only if the batch that it points to is the one it says. Otherwise the index is built anew, once.
+func (s *Segment) lookup(f field, key int64) (Boundary, error) {
+	if err := s.ready(); err != nil {
+		return Boundary{}, err
+	}
+	first := Boundary{Offset: s.base}
+	for retry := true; ; retry = false {
+		var e entry
+		ok, err := s.offsets.floor(f, key, &e)
+		if err != nil || !ok {
+			return first, err
+		}
+		at := Boundary{Position: byPosition.key(e[:])}
+		ok, err = s.startsBatch(&at, s.base+protocol.Offset(byOffset.key(e[:])))
+		if err != nil || ok {
+			return at, err
+		}
+		if !retry || !s.settled.Load() {
+			return first, nil
+		}
+		if err := s.rebuild(); err != nil {
+			return Boundary{}, err
+		}
+	}
+}
+
+// startsBatch tells whether the batch that ends with offset last begins at at.Position, and fills in at.Offset if it does.
+func (s *Segment) startsBatch(at *Boundary, last protocol.Offset) (bool, error) {
+	if at.Position < 0 || at.Position+batch.HeaderSize > s.Size() {
+		return false, nil
+	}
+	h, err := s.Acquire()
+	if err != nil {
+		return false, err
+	}
+	defer h.Release()
+	b := takeBuffer()
+	defer b.free()
+	if err := readFull(h, b[:batch.HeaderSize], at.Position); err != nil {
+		return false, err
+	}
+	var head batch.Header
+	if batch.ParseHeader(b[:batch.HeaderSize], &head) != nil || head.LastOffset() != last {
+		return false, nil
+	}
+	at.Offset = head.BaseOffset
+	return true, nil
+}
+
+// Find is the position of the first batch whose last offset is at least offset, and whether there is one. limit is the bytes of the segment that are to be considered.
+func (s *Segment) Find(h *Handle, offset protocol.Offset, limit int64) (position int64, found bool, err error) {
+	from, err := s.Floor(offset)
+	if err != nil {
+		return 0, false, err
+	}
+	var c Cursor
+	c.Start(h, from.Position, limit)
+	defer c.Close()
+	for {
+		ok, err := c.Next()
+		if err != nil || !ok {
+			return limit, false, err
+		}
+		if c.Header.LastOffset() >= offset {
+			return c.Position, true, nil
+		}
+	}
+}
+
+// NextOffset walks from the index's last entry to the end: one past the last record, the base offset if there is none.
+func (s *Segment) NextOffset() (next protocol.Offset, err error) {
+	h, err := s.Acquire()
+	if err != nil {
+		return 0, err
+	}
+	defer h.Release()
+	from, err := s.FloorPosition(s.Size())
+	if err != nil {
+		return 0, err
+	}
+	var c Cursor
+	c.Start(h, from.Position, s.Size())
+	defer c.Close()
+	next = s.base
+	for {
+		ok, err := c.Next()
+		if err != nil || !ok {
+			return next, err
+		}
+		next = c.Header.NextOffset()
+	}
+}
