@@ -9,6 +9,8 @@ import (
 type Offsets struct {
 	LogStart, HighWatermark, LastStable, LogEnd protocol.Offset
 	Epoch                                       protocol.LeaderEpoch
+	// EpochStart is the log end when the leader epoch began. A high watermark below it is not known yet (KIP-207).
+	EpochStart protocol.Offset
 }
 
 // TimestampOffset is the answer to "which record by time": the record's timestamp (milliseconds since 1970), offset and the leader epoch it was written in.

@@ -182,12 +182,7 @@ func (s *Store) home(tp protocol.TopicPartition, id protocol.TopicID) (*director
 		d.mu.Lock()
 		onDisk, ok := d.folders[tp]
 		_, vouched := d.vouch[tp]
-		n := len(d.folders)
-		for other := range d.logs {
-			if _, counted := d.folders[other]; !counted {
-				n++
-			}
-		}
+		n := max(len(d.folders), len(d.logs)) // few are in one of them alone
 		d.mu.Unlock()
 		if ok && !onDisk.IsZero() && onDisk != id {
 			return nil, protocol.Errorf(kerr.InconsistentTopicID, "folder %s belongs to topic id %s, not %s", d.join(tp.String()), onDisk, id)

@@ -1,0 +1,83 @@
+package controller
+
+import (
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+
+	"ottla/controller/record"
+	"ottla/log"
+	"ottla/log/vfs"
+	"ottla/protocol"
+	"ottla/protocol/config"
+)
+
+// Options of a controller. Log, FS, Dir, NodeID, ClusterID and Logger are needed.
+type Options struct {
+	Log    *log.Log // __cluster_metadata-0; flushed by whoever runs its store
+	FS     vfs.FS
+	Dir    string // for the raft state and snapshots; not the log's own folder
+	NodeID protocol.BrokerID
+	// ClusterID names the cluster: it is founded under this name if the folder is empty, and must be that of the folder otherwise.
+	ClusterID string
+	// Features are finalized when the cluster is founded: name to level.
+	Features map[string]int16
+	// Defaults are the cluster-wide broker configs that it is founded with.
+	Defaults map[string]string
+	// Static is this node's broker properties, for the defaults of what is decided. Only read.
+	Static map[string]string
+	// Rand places replicas; only Run uses it. Nil: seeded at random.
+	Rand    *rand.Rand
+	Logger  *slog.Logger
+	Metrics *Metrics // nil: measured, but shown nowhere
+
+	// A snapshot is written after so many entries, or so many bytes of them. Zero means 10,000 and 20 MiB (Kafka's metadata.log.max.record.bytes.between.snapshots).
+	SnapshotEntries uint64
+	SnapshotBytes   int64
+	// MaxQueued is how many requests may wait for the driver; zero means 1,000. More are refused with REQUEST_TIMED_OUT.
+	MaxQueued int
+}
+
+// LogConfig is how the log of __cluster_metadata-0 is to be opened: only snapshots make it shorter.
+func LogConfig() log.Config {
+	c := log.DefaultConfig()
+	c.SegmentBytes, c.RetentionMs, c.RetentionBytes = 64<<20, -1, -1
+	return c
+}
+
+const (
+	defaultSnapshotEntries = 10_000
+	defaultSnapshotBytes   = 20 << 20
+	defaultMaxQueued       = 1_000
+)
+
+func (o *Options) setDefaults() {
+	if o.SnapshotEntries == 0 {
+		o.SnapshotEntries = defaultSnapshotEntries
+	}
+	if o.SnapshotBytes == 0 {
+		o.SnapshotBytes = defaultSnapshotBytes
+	}
+	if o.MaxQueued == 0 {
+		o.MaxQueued = defaultMaxQueued
+	}
+	if o.Rand == nil {
+		o.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+}
+
+// founding is the records of a new cluster, the first of all.
+func (o *Options) founding() []*record.Record {
+	rs := []*record.Record{record.Of(&record.Cluster{Id: o.ClusterID})}
+	for _, name := range slices.Sorted(maps.Keys(o.Features)) {
+		rs = append(rs, record.Of(&record.FeatureLevel{Name: name, Level: int32(o.Features[name])}))
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Defaults)) {
+		rs = append(rs, record.Of(&record.Config{ResourceType: int32(config.Broker), Name: name, Value: new(o.Defaults[name])}))
+	}
+	return rs
+}

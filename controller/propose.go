@@ -1,0 +1,184 @@
+package controller
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"ottla/controller/decide"
+	"ottla/controller/image"
+	"ottla/controller/record"
+	"ottla/protocol"
+)
+
+// An entry's data, numbers big-endian:
+//
+//	 0  version      1  1
+//	 1  term         8  it was decided in
+//	 9  proposal id  8  the offset it was decided for
+//	17  records      …  see controller/record/FORMAT.md
+//
+// An entry counts only where its term and its proposal id are those of its place in the log: then, and only then, it follows the state it was decided against.
+const (
+	proposalVersion = 1
+	proposalSize    = 17
+)
+
+// proposal is an entry's data, decoded. records aliases it.
+type proposal struct {
+	term, id uint64
+	records  []byte
+}
+
+func (p proposal) encode() []byte {
+	b := make([]byte, 0, proposalSize+len(p.records))
+	b = append(b, proposalVersion)
+	b = binary.BigEndian.AppendUint64(b, p.term)
+	b = binary.BigEndian.AppendUint64(b, p.id)
+	return append(b, p.records...)
+}
+
+func parseProposal(b []byte) (proposal, error) {
+	switch {
+	case len(b) < proposalSize:
+		return proposal{}, fmt.Errorf("proposal of %d bytes: %w", len(b), record.ErrMalformed)
+	case b[0] != proposalVersion:
+		return proposal{}, fmt.Errorf("proposal of version %d: %w", b[0], record.ErrNewer)
+	}
+	return proposal{binary.BigEndian.Uint64(b[1:]), binary.BigEndian.Uint64(b[9:]), b[proposalSize:]}, nil
+}
+
+// pending is a request that was decided and is not answered yet. Those without records wait for the entry before them.
+type pending struct {
+	index uint64 // answered when this entry is applied
+	reply kmsg.Response
+	err   error
+	done  func(kmsg.Response, error) // nil for our own proposals
+
+	// With records: the state before them, after them, and the difference; applying the entry to the same state needs not be done twice.
+	before, after *image.Image
+	delta         *image.Delta
+	proposed      time.Time
+}
+
+func (p *pending) answer() {
+	switch {
+	case p.done == nil:
+	case p.err != nil:
+		p.done(nil, p.err)
+	default:
+		p.done(p.reply, nil)
+	}
+}
+
+// decideOne decides s against the speculative image and proposes what comes of it.
+func (c *Controller) decideOne(s *submission) {
+	env := decide.Env{At: protocol.Offset(c.lastIndex + 1), Static: c.o.Static, Rand: c.o.Rand, NewTopicID: protocol.NewID}
+	outcome, err := decide.Decide(env, c.speculative, time.Now(), s.principal, s.request)
+	p := pending{reply: outcome.Reply, err: err, done: s.done}
+	switch {
+	case err == nil && len(outcome.Records) > 0:
+		if err := c.proposeAll(p, outcome.Records); err != nil {
+			s.done(nil, err)
+		}
+	case len(c.pending) == 0:
+		p.answer()
+	default:
+		p.index = c.lastIndex
+		c.pending = append(c.pending, p)
+	}
+}
+
+// proposeAll proposes records as one entry, and parks p behind it. Only a list that no entry can hold is cut: the registration of a broker that leads very many
+// partitions, whose parts a crash may separate because the next registration does the same again. An error means that p is not parked.
+func (c *Controller) proposeAll(p pending, rs []*record.Record) error {
+	if fits(rs) {
+		return c.propose(p, rs)
+	}
+	parts := slices.Collect(record.Split(rs))
+	for _, part := range parts[:len(parts)-1] {
+		if err := c.propose(pending{}, part); err != nil {
+			return err
+		}
+	}
+	return c.propose(p, parts[len(parts)-1])
+}
+
+// propose puts records into the log as one entry and parks p behind it. An error means that nothing was proposed.
+func (c *Controller) propose(p pending, rs []*record.Record) error {
+	p.index = c.lastIndex + 1
+	data := proposal{term: c.term, id: p.index, records: record.Encode(rs)}.encode()
+	if err := c.node.Propose(data); err != nil {
+		return errNotController // raft.ErrProposalDropped is the only one
+	}
+	c.lastIndex = p.index
+	p.before, p.proposed = c.speculative, time.Now()
+	p.after, p.delta = c.speculative.Apply(protocol.Offset(p.index), protocol.Term(c.term), rs)
+	c.speculative = p.after
+	c.pending = append(c.pending, p)
+	c.o.Metrics.proposals.Inc()
+	return nil
+}
+
+// fits tells whether record.Encode takes the list.
+func fits(rs []*record.Record) bool {
+	const perRecord = binary.MaxVarintLen32
+	size := perRecord * (len(rs) + 1)
+	for _, r := range rs {
+		size += proto.Size(r)
+	}
+	return len(rs) <= record.MaxCount && size <= record.MaxSize
+}
+
+// found proposes what a new cluster, or a new leadership, begins with.
+func (c *Controller) found() {
+	var rs []*record.Record
+	if c.speculative.ClusterID() == "" {
+		rs = c.o.founding()
+	}
+	if c.speculative.ControllerID() != c.o.NodeID {
+		rs = append(rs, record.Of(&record.ControllerChange{NodeId: int32(c.o.NodeID)}))
+	}
+	if len(rs) == 0 {
+		return
+	}
+	if err := c.propose(pending{}, rs); err != nil {
+		c.o.Logger.Warn("metadata leadership was not announced", "error", err)
+	}
+}
+
+// noteAppended checks that what we proposed is where it was decided for. If raft put something between, everything in flight is void.
+func (c *Controller) noteAppended(entries []*pb.Entry) {
+	misplaced := false
+	for _, e := range entries {
+		c.lastIndex = e.GetIndex()
+		if e.GetType() != pb.EntryNormal || len(e.GetData()) == 0 {
+			continue
+		}
+		p, err := parseProposal(e.GetData())
+		misplaced = misplaced || err != nil || p.id != e.GetIndex()
+	}
+	if c.leads && misplaced {
+		c.dropSpeculation()
+	}
+}
+
+// dropSpeculation fails every request in flight. Whether an entry of theirs is committed yet is not known; deciding goes on when the log up to here is applied.
+func (c *Controller) dropSpeculation() {
+	dropped := c.pending
+	c.pending = nil
+	c.barrier = c.lastIndex
+	c.speculative = c.committed
+	for i := range dropped {
+		dropped[i].err = errNotController
+		dropped[i].answer()
+	}
+}
+
+var errMisfit = errors.New("the entry does not follow the state it was decided against")

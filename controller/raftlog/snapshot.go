@@ -1,0 +1,316 @@
+package raftlog
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"path"
+	"strings"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"ottla/log/batch"
+	"ottla/log/vfs"
+	"ottla/protocol"
+)
+
+// A snapshot file is a sequence of batches like the log's, so that the tools that read logs read it. Its name holds the offset of the first entry that is not
+// in it and the term of the last that is. Batches have offsets from 0 and the snapshot's term:
+//
+//	header   control; value: index 8, term 8, ConfState (protobuf) …
+//	chunks   value: what the driver gave
+//	footer   control; value: number of chunks 8
+const (
+	snapshotSuffix  = ".checkpoint"
+	snapshotFixed   = 16
+	maxSnapshotItem = 32 << 20 // bytes of one batch; more is damage
+	firstFill       = 4096     // bytes read of a batch before its length is believed a little more
+)
+
+// snapshotName is Kafka's form of a snapshot's name.
+func snapshotName(m *pb.SnapshotMetadata) string {
+	return fmt.Sprintf("%020d-%010d%s", m.GetIndex()+1, m.GetTerm(), snapshotSuffix)
+}
+
+// WriteSnapshot makes a file of the state after the entry that m names and returns its size. It changes nothing else, and may run on any goroutine while the
+// others go on; Adopt makes the file the newest snapshot.
+func (s *Storage) WriteSnapshot(m *pb.SnapshotMetadata, chunks iter.Seq[[]byte]) (size int64, err error) {
+	w := snapshotWriter{term: m.GetTerm(), builder: batch.NewBuilder()}
+	err = writeFile(s.fs, s.dir, snapshotName(m), func(f vfs.File) error {
+		w.file = f
+		return w.write(m, chunks)
+	})
+	return w.size, err
+}
+
+// snapshotWriter appends batches to a file.
+type snapshotWriter struct {
+	file    vfs.File
+	builder *batch.Builder
+	term    uint64
+	next    protocol.Offset
+	size    int64
+	buf     []byte
+}
+
+func (w *snapshotWriter) write(m *pb.SnapshotMetadata, chunks iter.Seq[[]byte]) error {
+	head := binary.BigEndian.AppendUint64(nil, m.GetIndex())
+	head = binary.BigEndian.AppendUint64(head, m.GetTerm())
+	head, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend(head, m.GetConfState())
+	if err != nil {
+		return err
+	}
+	if err := w.add(kindSnapshotHeader, head); err != nil {
+		return err
+	}
+	count := uint64(0)
+	for c := range chunks {
+		if err := w.add(kindSnapshotChunk, c); err != nil {
+			return err
+		}
+		count++
+	}
+	return w.add(kindSnapshotFooter, binary.BigEndian.AppendUint64(nil, count))
+}
+
+func (w *snapshotWriter) add(k kind, value []byte) error {
+	w.buf = appendBatch(w.buf[:0], w.builder, w.next, w.term, k, value)
+	if len(w.buf) > maxSnapshotItem {
+		return fmt.Errorf("a chunk of %d bytes, at most %d fit", len(value), maxSnapshotItem)
+	}
+	n, err := w.file.WriteAt(w.buf, w.size)
+	w.size += int64(n)
+	w.next++
+	return err
+}
+
+// Adopt makes the snapshot that WriteSnapshot wrote the newest, and removes older ones.
+func (s *Storage) Adopt(m *pb.SnapshotMetadata) error {
+	if m.GetIndex() <= s.snapshot.GetIndex() {
+		return nil
+	}
+	s.snapshot = m
+	names, err := s.snapshotNames()
+	if err != nil {
+		return fmt.Errorf("remove old snapshots: %w", err)
+	}
+	for _, name := range names {
+		if name >= snapshotName(m) {
+			continue
+		}
+		if err := s.fs.Remove(path.Join(s.dir, name)); err != nil {
+			return fmt.Errorf("remove old snapshots: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Storage) snapshotNames() ([]string, error) {
+	entries, err := s.fs.ReadDir(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), snapshotSuffix) {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil // sorted, hence by index
+}
+
+// openSnapshot finds the newest snapshot and reads its head.
+func (s *Storage) openSnapshot() error {
+	if err := s.removeTemporary(); err != nil {
+		return err
+	}
+	names, err := s.snapshotNames()
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	newest := names[len(names)-1]
+	f, err := s.fs.OpenReadOnly(path.Join(s.dir, newest))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	r := snapshotReader{from: f}
+	if s.snapshot, err = r.head(); err != nil {
+		return fmt.Errorf("snapshot %s: %w", newest, err)
+	}
+	if newest != snapshotName(s.snapshot) {
+		return fmt.Errorf("%w: snapshot %s is that of index %d, term %d", ErrDamaged, newest, s.snapshot.GetIndex(), s.snapshot.GetTerm())
+	}
+	return nil
+}
+
+// SnapshotMetadata names the newest snapshot; nil if there is none.
+func (s *Storage) SnapshotMetadata() *pb.SnapshotMetadata { return s.snapshot }
+
+// ReadSnapshot hands the newest snapshot's chunks to f, in order; they are valid until f returns. ErrDamaged if the file is not as it was written, which may
+// come after chunks that were right.
+func (s *Storage) ReadSnapshot(f func(chunk []byte) error) error {
+	if s.snapshot == nil {
+		return nil
+	}
+	name := snapshotName(s.snapshot)
+	file, err := s.fs.OpenReadOnly(path.Join(s.dir, name))
+	if err != nil {
+		return fmt.Errorf("read snapshot: %w", err)
+	}
+	defer file.Close()
+	r := snapshotReader{from: file}
+	if _, err := r.all(f); err != nil {
+		return fmt.Errorf("read snapshot %s: %w", name, err)
+	}
+	return nil
+}
+
+// Snapshot implements raft.Storage: the newest one, whole. Its data is the file's bytes.
+func (s *Storage) Snapshot() (*pb.Snapshot, error) {
+	if s.snapshot == nil {
+		return nil, raft.ErrSnapshotTemporarilyUnavailable
+	}
+	f, err := s.fs.OpenReadOnly(path.Join(s.dir, snapshotName(s.snapshot)))
+	if err != nil {
+		return nil, fmt.Errorf("read snapshot: %w", err)
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, fmt.Errorf("read snapshot: %w", err)
+	}
+	data := make([]byte, size)
+	if n, err := f.ReadAt(data, 0); n < len(data) {
+		return nil, fmt.Errorf("read snapshot: %w", err)
+	}
+	return &pb.Snapshot{Data: data, Metadata: proto.CloneOf(s.snapshot)}, nil
+}
+
+// install makes a snapshot from another voter the state to go on from. The log is emptied and goes on behind it; a crash before that is made up for by
+// reconcile.
+func (s *Storage) install(snapshot *pb.Snapshot) error {
+	r := snapshotReader{from: bytes.NewReader(snapshot.GetData())}
+	m, err := r.all(func([]byte) error { return nil })
+	if err != nil {
+		return err
+	}
+	if m.GetIndex() != snapshot.GetMetadata().GetIndex() || m.GetTerm() != snapshot.GetMetadata().GetTerm() {
+		return fmt.Errorf("%w: it is that of index %d, term %d", ErrDamaged, m.GetIndex(), m.GetTerm())
+	}
+	err = writeFile(s.fs, s.dir, snapshotName(m), func(f vfs.File) error {
+		_, err := f.WriteAt(snapshot.GetData(), 0)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.Adopt(m); err != nil {
+		return err
+	}
+	if err := s.log.ResetTo(protocol.Offset(m.GetIndex() + 1)); err != nil {
+		return err
+	}
+	s.first, s.last, s.terms, s.recent = m.GetIndex()+1, m.GetIndex(), terms{}, recent{}
+	s.terms.add(m.GetIndex(), m.GetTerm())
+	return nil
+}
+
+// snapshotReader walks a snapshot's batches. It trusts nothing, and holds one batch at a time.
+type snapshotReader struct {
+	from     io.ReaderAt
+	position int64
+	next     protocol.Offset
+	buf      []byte
+}
+
+func (r *snapshotReader) read() (item, error) {
+	if err := r.fill(batch.HeaderSize); err != nil {
+		return item{}, err
+	}
+	size := int64(binary.BigEndian.Uint32(r.buf[8:])) + batch.Overhead
+	if size < batch.HeaderSize || size > maxSnapshotItem {
+		return item{}, fmt.Errorf("%w: a batch of %d bytes", ErrDamaged, size)
+	}
+	if err := r.fill(int(size)); err != nil {
+		return item{}, err
+	}
+	i, err := parseItem(r.buf)
+	if err != nil {
+		return item{}, err
+	}
+	if i.offset != r.next {
+		return item{}, fmt.Errorf("%w: offset %d where %d should be", ErrDamaged, i.offset, r.next)
+	}
+	r.position += size
+	r.next++
+	return i, nil
+}
+
+// fill reads n bytes at the position, in steps, so that a length that lies costs no more than the file holds.
+func (r *snapshotReader) fill(n int) error {
+	r.buf = r.buf[:0]
+	for len(r.buf) < n {
+		have := len(r.buf)
+		step := min(n-have, max(have, firstFill))
+		r.buf = append(r.buf, make([]byte, step)...)
+		if got, err := r.from.ReadAt(r.buf[have:], r.position+int64(have)); got < step {
+			if err == nil || errors.Is(err, io.EOF) {
+				err = fmt.Errorf("%w: it ends early", ErrDamaged)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *snapshotReader) head() (*pb.SnapshotMetadata, error) {
+	i, err := r.read()
+	if err != nil {
+		return nil, err
+	}
+	if i.kind != kindSnapshotHeader || len(i.value) < snapshotFixed {
+		return nil, fmt.Errorf("%w: it begins with kind %d of %d bytes", ErrDamaged, i.kind, len(i.value))
+	}
+	m := &pb.SnapshotMetadata{
+		Index: new(binary.BigEndian.Uint64(i.value)), Term: new(binary.BigEndian.Uint64(i.value[8:])), ConfState: &pb.ConfState{},
+	}
+	if err := proto.Unmarshal(i.value[snapshotFixed:], m.ConfState); err != nil {
+		return nil, fmt.Errorf("%w: its members: %w", ErrDamaged, err)
+	}
+	if m.GetIndex() == 0 || m.GetTerm() != i.term {
+		return nil, fmt.Errorf("%w: head of index %d, term %d in a batch of term %d", ErrDamaged, m.GetIndex(), m.GetTerm(), i.term)
+	}
+	pb.EnsureConfState(m.ConfState)
+	return m, nil
+}
+
+func (r *snapshotReader) all(f func(chunk []byte) error) (*pb.SnapshotMetadata, error) {
+	m, err := r.head()
+	if err != nil {
+		return nil, err
+	}
+	for count := uint64(0); ; count++ {
+		i, err := r.read()
+		if err != nil {
+			return nil, err
+		}
+		if i.kind == kindSnapshotFooter {
+			if len(i.value) != 8 || binary.BigEndian.Uint64(i.value) != count {
+				return nil, fmt.Errorf("%w: %d chunks, but the footer says %x", ErrDamaged, count, i.value)
+			}
+			return m, nil
+		}
+		if i.kind != kindSnapshotChunk {
+			return nil, fmt.Errorf("%w: kind %d among the chunks", ErrDamaged, i.kind)
+		}
+		if err := f(i.value); err != nil {
+			return nil, err
+		}
+	}
+}
