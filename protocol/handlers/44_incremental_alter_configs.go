@@ -1,0 +1,72 @@
+package handlers
+
+// IncrementalAlterConfigs (key 44), versions 0 and 1: sets, deletes, appends to and subtracts from single configs of topics, of one broker, or the dynamic defaults of all brokers (KIP-339).
+//
+//	v0  as above
+//	v1  flexible (KIP-482)
+//
+// Each resource succeeds or fails by itself. One that is named twice is INVALID_REQUEST, as are broker loggers, client metrics, groups, and types without a meaning.
+// The answer waits until this broker has applied the change.
+// Not done: log levels, client metrics and group configs, as long as there is nothing that they would configure. Differs from Apache Kafka:
+// any broker takes the configs of any other, so one that is not registered is BROKER_ID_NOT_REGISTERED; Kafka sends the client to that broker with INVALID_REQUEST.
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"ottla/protocol"
+)
+
+func incrementalAlterConfigs(r *request, req *kmsg.IncrementalAlterConfigsRequest) kmsg.Response {
+	type in = kmsg.IncrementalAlterConfigsRequestResource
+	type out = kmsg.IncrementalAlterConfigsResponseResource
+	fail := func(in *in, err error) out {
+		o := kmsg.NewIncrementalAlterConfigsResponseResource()
+		o.ResourceType, o.ResourceName = in.ResourceType, in.ResourceName
+		o.ErrorCode, o.ErrorMessage = r.code(err), protocol.ErrorMessage(err)
+		return o
+	}
+	type name struct {
+		of   kmsg.ConfigResourceType
+		name string
+	}
+	key := func(in *in) name { return name{in.ResourceType, in.ResourceName} }
+	twice := repeated(req.Resources, key)
+	rest, failed := split(req.Resources, func(in *in) error { return r.alterable(in, twice[key(in)]) }, fail)
+	req.Resources = rest
+
+	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
+	resp.Resources = failed
+	if len(rest) == 0 {
+		return resp
+	}
+	return submit(r, int32(defaultTimeout.Milliseconds()), req, func(decided *kmsg.IncrementalAlterConfigsResponse, err error) kmsg.Response {
+		if err != nil {
+			resp.Resources = append(resp.Resources, failAll(rest, err, fail)...)
+			return resp
+		}
+		for i := range decided.Resources {
+			r.call.Reply.SetError(decided.Resources[i].ErrorCode)
+		}
+		resp.Resources = append(resp.Resources, decided.Resources...)
+		return resp
+	})
+}
+
+func (r *request) alterable(in *kmsg.IncrementalAlterConfigsRequestResource, twice bool) error {
+	switch in.ResourceType {
+	case kmsg.ConfigResourceTypeTopic, kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger, kmsg.ConfigResourceTypeClientMetrics, kmsg.ConfigResourceTypeGroupConfig:
+	default:
+		return protocol.Errorf(kerr.InvalidRequest, "Unknown resource type %d", in.ResourceType)
+	}
+	if twice {
+		return protocol.Errorf(kerr.InvalidRequest, "Duplicate resource.")
+	}
+	if err := r.mayConfigure(protocol.OpAlterConfigs, in.ResourceType, in.ResourceName); err != nil {
+		return err
+	}
+	if in.ResourceType != kmsg.ConfigResourceTypeTopic && in.ResourceType != kmsg.ConfigResourceTypeBroker {
+		return protocol.Errorf(kerr.InvalidRequest, "Unsupported resource type: %s", in.ResourceType)
+	}
+	return nil
+}
