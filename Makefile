@@ -1,0 +1,41 @@
+# ottla: `make run` serves on 9092, `make test` runs every test that needs Go alone.
+GO ?= go
+export CGO_ENABLED ?= 0
+
+.PHONY: run build test check race fuzz clients bench generate
+
+run: build
+	bin/ottla serve
+
+build:
+	$(GO) build -trimpath -o bin/ottla ./cmd/ottla
+
+test:
+	$(GO) test -timeout 5m ./...
+
+# For every few minutes: format, vet, staticcheck, import direction, unit tests.
+check:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) test -short -timeout 2m ./...
+
+race:
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+
+# Every fuzz target for FUZZTIME.
+FUZZTIME ?= 10s
+fuzz:
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
+# Apache Kafka's own tools and kcat against a node (needs Java, Maven and kcat).
+clients: build
+	$(GO) test -count=1 -timeout 20m -tags clients ./integration/clients
+
+# Allocations and costs of the hot paths.
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./log/... ./protocol/... 
+
+generate:
+	$(GO) generate ./...

@@ -1,0 +1,184 @@
+//go:build clients
+
+package clients
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// rawRange is what one API key is asked at.
+type rawRange struct{ min, max int16 }
+
+// rawKeys are the versions that a broker of ours serves, but for Produce 0 to 2, which both only claim.
+var rawKeys = map[int16]rawRange{
+	0: {3, 13}, 1: {4, 18}, 2: {1, 11}, 3: {0, 13}, 18: {0, 5}, 19: {2, 7}, 20: {1, 6}, 21: {0, 2}, 22: {0, 5}, 23: {2, 4}, 32: {1, 4}, 37: {0, 3}, 44: {0, 1}, 60: {0, 2}, 75: {0, 0},
+}
+
+// kafkaLacks are the highest versions that this Apache Kafka serves where ours are higher: what lies between is asked of nobody here.
+var kafkaLacks = map[int16]int16{18: 4}
+
+// rawCases is every case, in order.
+func rawCases() []rawCase {
+	return slices.Concat(protocolCases(), versionsCases(), topicsCases(), partitionsCases(), produceCases(), batchCases(), producerCases(), fetchCases(), sessionCases(),
+		offsetsCases(), recordsCases(), metadataCases(), describeCases(), configsCases(), everything())
+}
+
+// each makes a case for every version of key that both brokers serve and that is at least from.
+func each(key int16, from int16, name string, talk func(x *exchange, version int16)) []rawCase {
+	r := rawKeys[key]
+	last := r.max
+	if v, lacks := kafkaLacks[key]; lacks {
+		last = v
+	}
+	var cases []rawCase
+	for v := max(from, r.min); v <= last; v++ {
+		cases = append(cases, rawCase{fmt.Sprintf("%s v%d", name, v), func(x *exchange) { talk(x, v) }})
+	}
+	return cases
+}
+
+// The same requests get the same answers from Apache Kafka and from ottla, field by field, but for what raw_differences.txt allows.
+func TestRawRequestsGetTheSameAnswers(t *testing.T) {
+	peer := startKafka(t, kafkaLibs(t))
+	checkKafkaRanges(t, peer)
+	ours := startOttla(t)
+	var kafka, ottla map[string][]rawTurn
+	var both sync.WaitGroup
+	both.Go(func() { kafka = minutes(t, peer) })
+	both.Go(func() { ottla = minutes(t, ours) })
+	both.Wait()
+	allowed := readDifferences(t, "testdata/raw_differences.txt")
+	differ := 0
+	for _, c := range rawCases() {
+		difference := difference(kafka[c.name], ottla[c.name])
+		reason, expected := allowed[c.name]
+		delete(allowed, c.name)
+		switch {
+		case difference == "" && expected:
+			t.Errorf("%q is the same on both: take it out of raw_differences.txt", c.name)
+		case difference != "" && expected:
+			differ++
+			t.Logf("%q differs, as allowed: %s", c.name, reason)
+		case difference != "":
+			differ++
+			t.Errorf("%q differs.\n%s", c.name, difference)
+		}
+	}
+	for name := range allowed {
+		t.Errorf("raw_differences.txt has %q, and there is no such case", name)
+	}
+	t.Logf("%d of %d cases differ", differ, len(kafka))
+}
+
+// minutes leads a broker through every case.
+func minutes(t *testing.T, b *broker) map[string][]rawTurn {
+	t.Helper()
+	known := newRawNames(b)
+	said := map[string][]rawTurn{}
+	for _, c := range rawCases() {
+		if _, taken := said[c.name]; taken {
+			panic("two raw cases are called " + c.name)
+		}
+		began := time.Now()
+		said[c.name] = hold(b, known, c)
+		if d := time.Since(began); d > 700*time.Millisecond {
+			t.Logf("slow case on %s: %q took %v", b.name, c.name, d)
+		}
+	}
+	if *rawMinutes != "" {
+		writeMinutes(t, filepath.Join(*rawMinutes, b.name+".txt"), said)
+	}
+	return said
+}
+
+var rawMinutes = flag.String("minutes", "", "a folder for all that was asked and answered")
+
+func writeMinutes(t *testing.T, name string, said map[string][]rawTurn) {
+	t.Helper()
+	var b strings.Builder
+	for _, c := range rawCases() {
+		fmt.Fprintf(&b, "=== %s\n", c.name)
+		for _, turn := range said[c.name] {
+			fmt.Fprintf(&b, "> %s\n%s\n", strings.ReplaceAll(turn.asked, "\n", "\n> "), indentRaw(turn.answered))
+		}
+	}
+	if err := os.WriteFile(name, []byte(b.String()), 0o644); err != nil {
+		t.Error(err)
+	}
+}
+
+// shownTurns is how many turns of one case are shown: those after may be consequences.
+const shownTurns = 3
+
+// difference shows the turns in which the minutes part, "" if none does.
+func difference(kafka, ottla []rawTurn) string {
+	var shown []string
+	for i := range max(len(kafka), len(ottla)) {
+		var k, o rawTurn
+		if i < len(kafka) {
+			k = kafka[i]
+		}
+		if i < len(ottla) {
+			o = ottla[i]
+		}
+		if k.answered != o.answered {
+			shown = append(shown, fmt.Sprintf("Asked (turn %d of %d):\n%s\nApache Kafka answers:\n%s\nottla answers:\n%s", i+1, len(kafka), indentRaw(k.asked), indentRaw(k.answered), indentRaw(o.answered)))
+		}
+	}
+	if more := len(shown) - shownTurns; more > 0 {
+		shown = append(shown[:shownTurns], fmt.Sprintf("and %d turns more", more))
+	}
+	return strings.Join(shown, "\n")
+}
+
+func indentRaw(s string) string { return "    " + strings.ReplaceAll(s, "\n", "\n    ") }
+
+// readDifferences reads lines "case: reason".
+func readDifferences(t *testing.T, name string) map[string]string {
+	t.Helper()
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := map[string]string{}
+	for line := range strings.Lines(string(raw)) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		c, reason, ok := strings.Cut(line, ": ")
+		if !ok {
+			t.Fatalf("%s: %q has no reason", name, line)
+		}
+		m[c] = reason
+	}
+	return m
+}
+
+// The versions that are compared are all that Apache Kafka has, and the ones that it lacks are known.
+func checkKafkaRanges(t *testing.T, b *broker) {
+	x := &exchange{broker: b, known: newRawNames(b)}
+	defer x.hangUp()
+	for _, k := range must[*kmsg.ApiVersionsResponse](x, 3, kmsg.NewPtrApiVersionsRequest()).ApiKeys {
+		want, asked := rawKeys[k.ApiKey]
+		if !asked {
+			continue
+		}
+		if v, lacks := kafkaLacks[k.ApiKey]; lacks {
+			want.max = v
+		}
+		if k.MaxVersion != want.max {
+			t.Errorf("%s: Apache Kafka serves up to v%d, and the suite asks up to v%d", kmsg.NameForKey(k.ApiKey), k.MaxVersion, want.max)
+		}
+	}
+}

@@ -1,0 +1,161 @@
+//go:build clients
+
+package clients
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The same invocations against Apache Kafka and against ottla say the same, but for what differences.txt allows.
+func TestToolsSayTheSame(t *testing.T) {
+	libs := kafkaLibs(t)
+	kafka := transcript(t, libs, startKafka(t, libs))
+	ottla := transcript(t, libs, startOttla(t))
+	allowed := differences(t)
+	steps := script()
+	differ := 0
+	for _, s := range steps {
+		same := kafka[s.name] == ottla[s.name]
+		reason, expected := allowed[s.name]
+		switch {
+		case same && expected:
+			t.Errorf("%q is the same on both: take it out of differences.txt", s.name)
+		case !same && expected:
+			differ++
+			t.Logf("%q differs, as allowed: %s", s.name, reason)
+		case !same:
+			differ++
+			t.Errorf("%q (%s %s) differs.\nApache Kafka says:\n%s\nottla says:\n%s", s.name, s.tool, s.args, kafka[s.name], ottla[s.name])
+		}
+	}
+	t.Logf("%d of %d invocations differ", differ, len(steps))
+}
+
+// transcript runs the script against b: name → normalised output.
+func transcript(t *testing.T, libs string, b *broker) map[string]string {
+	t.Helper()
+	dir := t.TempDir()
+	out := map[string]string{}
+	for _, s := range script() {
+		for name, text := range s.files {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		args := strings.Fields(strings.NewReplacer("$B", b.address, "$D", dir).Replace(s.args))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		cmd := java(ctx, libs, "256m", s.tool, args...)
+		if !strings.Contains(s.tool, ".") {
+			cmd = exec.CommandContext(ctx, s.tool, args...)
+		}
+		said := normalise(b, run(cmd, s.stdin))
+		if s.unordered {
+			lines := strings.Split(said, "\n")
+			slices.Sort(lines)
+			said = strings.Join(lines, "\n")
+		}
+		out[s.name] = said
+		cancel()
+	}
+	return out
+}
+
+// What changes from run to run, or from broker to broker without meaning: ports, ids, times and rates.
+var noise = []struct {
+	re *regexp.Regexp
+	by string
+}{
+	{regexp.MustCompile(`TopicId: [\w-]{22}`), "TopicId: ID"},
+	{regexp.MustCompile(`(Cluster ID:) [\w-]{22}`), "$1 ID"},
+	{regexp.MustCompile(`(?m)^\[[-0-9 :,]{23}\] `), ""},
+	{regexp.MustCompile(`\d+ records sent, [^\n]*`), "RECORDS SENT"},
+	{regexp.MustCompile(`(?m)^%\d\|[\d.]+\|`), "%T|"},
+	{regexp.MustCompile(`CreateTime:\d{13}`), "CreateTime:T"},
+	{regexp.MustCompile(`/tmp/[\w/.-]+`), "PATH"},
+	{regexp.MustCompile(`(?m)^\s+at .*\n`), ""},
+	{regexp.MustCompile(`(?s)Terminate batch.*`), "Terminate batch"},
+}
+
+func normalise(b *broker, s string) string {
+	host, port, _ := strings.Cut(b.address, ":")
+	s = strings.ReplaceAll(s, b.address, "BROKER")
+	s = regexp.MustCompile(`\b`+port+`\b`).ReplaceAllString(s, "PORT")
+	s = strings.ReplaceAll(s, host, "HOST")
+	for _, n := range noise {
+		s = n.re.ReplaceAllString(s, n.by)
+	}
+	return s
+}
+
+// differences reads testdata/differences.txt: lines "name: reason".
+func differences(t *testing.T) map[string]string {
+	t.Helper()
+	raw, err := os.ReadFile("testdata/differences.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := map[string]string{}
+	for line := range strings.Lines(string(raw)) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, reason, ok := strings.Cut(line, ": ")
+		if !ok {
+			t.Fatalf("differences.txt: %q has no reason", line)
+		}
+		m[name] = reason
+	}
+	return m
+}
+
+// Kafka's own inspector accepts every file that we wrote: batches walked record by record, indexes checked against the log.
+func TestKafkaReadsOurFiles(t *testing.T) {
+	libs := kafkaLibs(t)
+	b := startOttla(t, "--set", "log.segment.bytes=1048576", "--set", "log.index.interval.bytes=1024")
+	for _, codec := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
+		out := run(java(t.Context(), libs, "256m", perf, "--topic", "files-"+codec, "--num-records", "40000", "--record-size", "120", "--throughput", "-1",
+			"--producer-props", "bootstrap.servers="+b.address, "compression.type="+codec, "batch.size=4000"), "")
+		if !strings.Contains(out, "40000 records sent") {
+			t.Fatal(out)
+		}
+	}
+	b.stop()
+	var files []string
+	err := filepath.WalkDir(b.data, func(p string, d os.DirEntry, err error) error {
+		switch filepath.Ext(p) {
+		case ".log", ".index", ".timeindex", ".snapshot":
+			if !strings.Contains(p, "__cluster_metadata") || filepath.Ext(p) == ".log" {
+				files = append(files, p)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 40 {
+		t.Fatalf("only %d files: the segments should have rolled", len(files))
+	}
+	for _, mode := range [][]string{{"--deep-iteration"}, {"--index-sanity-check"}, {"--verify-index-only"}} {
+		out := run(java(t.Context(), libs, "512m", "org.apache.kafka.tools.DumpLogSegments", append(mode, "--files", strings.Join(files, ","))...), "")
+		for line := range strings.Lines(out) {
+			if complaint.MatchString(line) {
+				t.Errorf("%v: %s", mode, line)
+			}
+		}
+	}
+	fmt.Fprintf(t.Output(), "%d files accepted\n", len(files))
+}
+
+// complaint is how DumpLogSegments says that something is wrong.
+var complaint = regexp.MustCompile(`(?i)mismatch|corrupt|exception|invalid|isvalid: false|non-consecutive|not found|failed|out of order|exit \d`)

@@ -1,0 +1,106 @@
+package ottla
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"ottla/controller"
+	"ottla/log"
+	"ottla/log/purgatory"
+	"ottla/protocol"
+	"ottla/protocol/server"
+	"ottla/replica"
+)
+
+// Node is a running node.
+type Node struct {
+	settings
+	id        protocol.BrokerID
+	clusterID string
+	metrics   *metrics
+	failed    failure
+
+	store      *log.Store
+	controller *controller.Controller
+	replicas   *replica.Manager
+	purgatory  *purgatory.Purgatory
+	server     *server.Server
+	listener   net.Listener
+	operators  *operators // nil without HTTP
+
+	closing []func(context.Context) error
+}
+
+// Start starts a node and returns when it serves clients. ctx bounds the start alone. Errors name what is wrong with the configuration or the data folder;
+// a folder that is locked, of another cluster or of another node is not touched.
+func Start(ctx context.Context, c Config) (*Node, error) {
+	s, err := c.resolve()
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	n := &Node{settings: *s, metrics: newMetrics(), failed: failure{done: make(chan struct{})}}
+	for _, step := range []func(context.Context) error{n.openHTTP, n.openStore, n.openController, n.openServer, n.register, n.serve} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, n.Close(ctx))
+		}
+	}
+	n.Logger.Info("ready", "node", n.id, "cluster", n.clusterID, "listen", n.listener.Addr().String(), "took", time.Since(began).Round(time.Millisecond))
+	return n, nil
+}
+
+// Addr is where Kafka clients connect.
+func (n *Node) Addr() net.Addr { return n.listener.Addr() }
+
+// HTTPAddr is where operators look; nil without HTTP.
+func (n *Node) HTTPAddr() net.Addr {
+	if n.operators == nil {
+		return nil
+	}
+	return n.operators.listener.Addr()
+}
+
+// ClusterID names the cluster, NodeID this node in it.
+func (n *Node) ClusterID() string         { return n.clusterID }
+func (n *Node) NodeID() protocol.BrokerID { return n.id }
+
+// Done is closed when a part of the node has failed for good (its disk, for instance): the node serves no more, and Close tells why.
+func (n *Node) Done() <-chan struct{} { return n.failed.done }
+
+// Close stops the node: no new connections, replies under way leave until ctx ends, everything is flushed. A node that failed gives the reason.
+func (n *Node) Close(ctx context.Context) error {
+	var errs []error
+	if n.operators != nil {
+		n.operators.ready.Store(false)
+	}
+	for i := len(n.closing) - 1; i >= 0; i-- {
+		errs = append(errs, n.closing[i](ctx))
+	}
+	n.closing = nil
+	select {
+	case <-n.failed.done:
+		errs = append(errs, n.failed.err)
+	default:
+	}
+	return errors.Join(errs...)
+}
+
+// run starts a part; Close stops it in its turn, backwards.
+func (n *Node) run(name string, f func(context.Context) error) {
+	p := n.failed.start(name, f)
+	n.closing = append(n.closing, func(context.Context) error { return p.stop() })
+}
+
+func (n *Node) openHTTP(ctx context.Context) (err error) {
+	if n.HTTP == "" {
+		return nil
+	}
+	profiles := n.values().Bool("ottla.pprof")
+	if n.operators, err = listenOperators(ctx, n.HTTP, n.metrics.handler(), profiles); err != nil {
+		return err
+	}
+	n.run("http", n.operators.run)
+	return nil
+}
