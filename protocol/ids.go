@@ -102,23 +102,23 @@ type TopicIDPartition struct {
 const maxTopicNameLength = 249
 
 // ErrInvalidTopicName says that a name is not one that Kafka allows.
-var ErrInvalidTopicName = errors.New("topic name is illegal")
+var ErrInvalidTopicName = errors.New("Topic name is invalid") // the words go to clients as they are
 
 // ValidateTopicName accepts what Kafka's Topic.validate accepts: 1 to 249 of [a-zA-Z0-9._-], neither "." nor "..".
 // The error's words are Kafka's.
 func ValidateTopicName(name string) error {
 	switch {
 	case name == "":
-		return fmt.Errorf("%w, it can't be empty", ErrInvalidTopicName)
+		return fmt.Errorf("%w: the empty string is not allowed", ErrInvalidTopicName)
 	case name == "." || name == "..":
-		return fmt.Errorf("%w, it can't be \".\" or \"..\"", ErrInvalidTopicName)
+		return fmt.Errorf("%w: '%s' is not allowed", ErrInvalidTopicName, name)
 	case len(name) > maxTopicNameLength:
-		return fmt.Errorf("%w, it can't be longer than %d characters, topic name: %s", ErrInvalidTopicName, maxTopicNameLength, name)
+		return fmt.Errorf("%w: the length of '%s' is longer than the max allowed length %d", ErrInvalidTopicName, name, maxTopicNameLength)
 	}
 	for _, c := range []byte(name) {
 		ok := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-'
 		if !ok {
-			return fmt.Errorf("%w, it contains a character other than ASCII alphanumerics, '.', '_' and '-': %q", ErrInvalidTopicName, name)
+			return fmt.Errorf("%w: '%s' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'", ErrInvalidTopicName, name)
 		}
 	}
 	return nil

@@ -175,8 +175,6 @@ func alterList(scope config.Scope, set map[string]string, c *kmsg.IncrementalAlt
 
 func notAList(scope config.Scope, c *kmsg.IncrementalAlterConfigsRequestResourceConfig, def *config.Definition) error {
 	switch {
-	case scope == config.Topic && def == nil:
-		return protocol.Errorf(kerr.InvalidConfig, "Unknown topic config name: %s", c.Name)
 	case scope == config.Topic:
 		return protocol.Errorf(kerr.InvalidConfig, "Can't %s to key %s because its type is not LIST.", c.Op, c.Name)
 	case def == nil:

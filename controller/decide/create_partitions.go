@@ -30,7 +30,10 @@ func (d *decision) createPartitions(req *kmsg.CreatePartitionsRequest) (Outcome,
 			err = d.growTopic(t)
 		}
 		reply := kmsg.NewCreatePartitionsResponseTopic()
-		reply.Topic, reply.ErrorCode, reply.ErrorMessage = t.Topic, protocol.ErrorCode(err), protocol.ErrorMessage(err)
+		reply.Topic, reply.ErrorCode = t.Topic, protocol.ErrorCode(err)
+		if err != kerr.UnknownTopicOrPartition { // which Kafka tells without words
+			reply.ErrorMessage = protocol.ErrorMessage(err)
+		}
 		resp.Topics = append(resp.Topics, reply)
 	}
 	return d.outcome(resp, req.ValidateOnly)

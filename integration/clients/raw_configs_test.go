@@ -98,10 +98,12 @@ func configsCases() []rawCase {
 		for _, name := range []string{"1", "", "2", "-1", "x", "99999999999", "01"} {
 			x.ask(v, configsOf(ofBroker, name, "log.retention.ms", "num.partitions", "no.such"))
 		}
-		for _, kind := range []kmsg.ConfigResourceType{0, 1, 3, 64, 127, -1} {
-			x.ask(v, configsOf(kind, "x"))
-		}
 	})...)
+	cases = append(cases, rawCase{"describe configs: kinds that are none", func(x *exchange) {
+		for _, kind := range []kmsg.ConfigResourceType{0, 1, 3, 64, 127, -1} {
+			x.ask(4, configsOf(kind, "x"))
+		}
+	}})
 	cases = append(cases,
 		rawCase{"describe configs: odd kinds", func(x *exchange) {
 			for _, kind := range []kmsg.ConfigResourceType{ofGroup, ofClientMetrics} {
@@ -156,11 +158,6 @@ func alterCases() []rawCase {
 			"=1", "segment.bytes=1", "min.insync.replicas=2", "preallocate=maybe", "remote.storage.enable=true", "leader.replication.throttled.replicas=x", "max.message.bytes=-1", "no.such+=1"} {
 			x.ask(v, alter(ofTopic, name, op))
 		}
-		for _, op := range []kmsg.IncrementalAlterConfigOp{4, -1, 127} {
-			req := alter(ofTopic, name, "retention.ms=1")
-			req.Resources[0].Configs[0].Op = op
-			x.ask(v, req)
-		}
 		for _, op := range []kmsg.IncrementalAlterConfigOp{0, 2, 3} {
 			req := alter(ofTopic, name, "cleanup.policy")
 			req.Resources[0].Configs[0].Op = op
@@ -193,6 +190,14 @@ func alterCases() []rawCase {
 // dynamicCases are about configs of brokers.
 func dynamicCases() []rawCase {
 	return []rawCase{
+		{"alter configs: operations that are none", func(x *exchange) {
+			x.topic("alter-operation", 1)
+			for _, op := range []kmsg.IncrementalAlterConfigOp{4, -1, 127} {
+				req := alter(ofTopic, "alter-operation", "retention.ms=1")
+				req.Resources[0].Configs[0].Op = op
+				x.ask(1, req)
+			}
+		}},
 		{"alter configs: odd kinds", func(x *exchange) {
 			for _, broker := range []string{"2", "x", "-1", "99999999999"} {
 				x.ask(1, alter(ofBroker, broker, "log.cleaner.threads=2"))

@@ -66,15 +66,9 @@ func fetchCases() []rawCase {
 		for _, epoch := range []int32{0, 1, -1, -2, math.MaxInt32} {
 			x.ask(v, fetching(name, id, func(_ *fetchRequest, p *fetchPartition) { p.CurrentLeaderEpoch = epoch }))
 		}
-		twice := fetchOf(name, id, 0)
-		twice.Topics[0].Partitions = append(twice.Topics[0].Partitions, twice.Topics[0].Partitions[0])
-		x.ask(v, twice)
 		mixed := fetchOf("never-created", nowhere, 0)
 		mixed.Topics = append(mixed.Topics, fetchOf(name, id, 0).Topics[0])
 		x.ask(v, mixed)
-		for _, level := range []int8{2, -1} {
-			x.ask(v, fetching(name, id, func(r *fetchRequest, _ *fetchPartition) { r.IsolationLevel = level }))
-		}
 	})...)
 	cases = append(cases, each(1, 12, "fetch: diverging epochs", func(x *exchange, v int16) {
 		name := fmt.Sprintf("fetch-diverge-%d", v)
@@ -95,11 +89,16 @@ func fetchSizes() []rawCase {
 	return []rawCase{
 		{"fetch: sizes", func(x *exchange) {
 			id := x.filled("fetch-sizes", batchOf(strings.Repeat("a", 1000)), batchOf(strings.Repeat("b", 1000)), batchOf(strings.Repeat("c", 1000)))
-			for _, size := range []int32{0, 1, 100, 1070, 1100, 2150, 3300, -1, math.MaxInt32} {
+			for _, size := range []int32{0, 1, 100, 1070, 1100, 2150, 3300, math.MaxInt32} {
 				x.ask(11, fetching("fetch-sizes", id, func(_ *fetchRequest, p *fetchPartition) { p.PartitionMaxBytes = size }))
 				x.ask(11, fetching("fetch-sizes", id, func(r *fetchRequest, _ *fetchPartition) { r.MaxBytes = size }))
 				x.ask(4, fetching("fetch-sizes", id, func(r *fetchRequest, p *fetchPartition) { r.MaxBytes, p.PartitionMaxBytes = size, size }))
 			}
+		}},
+		{"fetch: negative sizes", func(x *exchange) {
+			id := x.filled("fetch-negative", batchOf("a"))
+			x.ask(11, fetching("fetch-negative", id, func(_ *fetchRequest, p *fetchPartition) { p.PartitionMaxBytes = -1 }))
+			x.ask(11, fetching("fetch-negative", id, func(r *fetchRequest, _ *fetchPartition) { r.MaxBytes = -1 }))
 		}},
 		{"fetch: sizes over two partitions", func(x *exchange) {
 			id := x.topic("fetch-shares", 2)
@@ -152,6 +151,18 @@ func fetchStates() []rawCase {
 			x.ask(18, fetching("fetch-odd", id, func(_ *fetchRequest, p *fetchPartition) { p.HighWatermark, p.ReplicaDirectoryID = 1, nowhere }))
 			for _, id := range []string{"", "another"} {
 				x.ask(18, fetching("fetch-odd", x.known.idOf("fetch-odd"), func(r *fetchRequest, _ *fetchPartition) { r.ClusterID = &id }))
+			}
+		}},
+		{"fetch: a partition twice", func(x *exchange) {
+			id := x.filled("fetch-twice", batchOf("a"))
+			twice := fetchOf("fetch-twice", id, 0)
+			twice.Topics[0].Partitions = append(twice.Topics[0].Partitions, twice.Topics[0].Partitions[0])
+			x.ask(11, twice)
+		}},
+		{"fetch: isolation levels that are none", func(x *exchange) {
+			id := x.filled("fetch-level", batchOf("a"))
+			for _, level := range []int8{2, -1} {
+				x.ask(11, fetching("fetch-level", id, func(r *fetchRequest, _ *fetchPartition) { r.IsolationLevel = level }))
 			}
 		}},
 		{"fetch: the metadata topic", func(x *exchange) {

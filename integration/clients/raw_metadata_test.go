@@ -54,7 +54,7 @@ func metadataCases() []rawCase {
 		name := fmt.Sprintf("metadata-auto-%d", v)
 		req := metadataOf(name)
 		req.AllowAutoTopicCreation = true
-		x.ask(v, req)
+		must[*kmsg.MetadataResponse](x, v, req)
 		patiently(name+" is there", func() error {
 			t := must[*kmsg.MetadataResponse](x, 12, metadataOf(name)).Topics[0]
 			if t.ErrorCode == 0 {
@@ -97,6 +97,11 @@ func metadataCases() []rawCase {
 			id := x.topic("metadata-again", 1)
 			x.ask(12, metadataByID(old, id))
 			x.ask(12, metadataOf("metadata-again"))
+		}},
+		rawCase{"metadata: the first answer about what is created automatically", func(x *exchange) {
+			req := metadataOf("metadata-first")
+			req.AllowAutoTopicCreation = true
+			x.ask(12, req)
 		}},
 		rawCase{"metadata: a name that collides, created automatically", func(x *exchange) {
 			x.topic("metadata.collides", 1)

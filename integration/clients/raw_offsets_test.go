@@ -54,25 +54,38 @@ func offsetsCases() []rawCase {
 			req.Topics[0].Partitions[0].CurrentLeaderEpoch = epoch
 			x.ask(v, req)
 		}
-		for _, replica := range []int32{-2, -3, 1, 2, 5} {
-			req := listOf(name, -1)
-			req.ReplicaID = replica
-			x.ask(v, req)
-		}
-		for _, level := range []int8{1, 2, -1} {
-			req := listOf(name, -1)
-			req.IsolationLevel = level
-			x.ask(v, req)
-		}
-		twice := listOf(name, -1)
-		twice.Topics[0].Partitions = append(twice.Topics[0].Partitions, listOf(name, -2).Topics[0].Partitions[0])
-		x.ask(v, twice)
 		topics := listOf(name, -1)
-		topics.Topics = append(topics.Topics, listOf("never-created", -1).Topics[0], listOf(name, -2).Topics[0])
+		topics.Topics = append(topics.Topics, listOf("never-created", -1).Topics[0])
+		topics.IsolationLevel = 1
 		x.ask(v, topics)
 		x.ask(v, kmsg.NewPtrListOffsetsRequest())
 	})...)
 	cases = append(cases,
+		rawCase{"list offsets: as a replica", func(x *exchange) {
+			x.filled("offsets-replica", batchOf("a"))
+			for _, replica := range []int32{-2, -3, 1, 2, 5} {
+				req := listOf("offsets-replica", -1)
+				req.ReplicaID = replica
+				x.ask(7, req)
+			}
+		}},
+		rawCase{"list offsets: isolation levels that are none", func(x *exchange) {
+			x.filled("offsets-level", batchOf("a"))
+			for _, level := range []int8{2, -1} {
+				req := listOf("offsets-level", -1)
+				req.IsolationLevel = level
+				x.ask(7, req)
+			}
+		}},
+		rawCase{"list offsets: a partition twice", func(x *exchange) {
+			x.filled("offsets-twice", batchOf("a"))
+			twice := listOf("offsets-twice", -1)
+			twice.Topics[0].Partitions = append(twice.Topics[0].Partitions, listOf("offsets-twice", -2).Topics[0].Partitions[0])
+			x.ask(7, twice)
+			topics := listOf("offsets-twice", -1)
+			topics.Topics = append(topics.Topics, listOf("offsets-twice", -2).Topics[0])
+			x.ask(7, topics)
+		}},
 		rawCase{"list offsets: compressed batches", func(x *exchange) {
 			for codec := int16(1); codec <= 4; codec++ {
 				if codec == 2 {

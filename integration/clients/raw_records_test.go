@@ -153,7 +153,7 @@ func oldMessage(magic int8, value string) []byte {
 	return append(out, body...)
 }
 
-// records renders bytes that may be batches: their headers, and the records as they are stored.
+// records renders bytes that may be batches: their headers, and the records as they are stored. What is left of a batch that a limit has cut does not count: Kafka sends it, and clients drop it.
 func (n *rawNames) records(b *strings.Builder, indent, name string, raw []byte) {
 	if raw == nil {
 		return
@@ -162,10 +162,13 @@ func (n *rawNames) records(b *strings.Builder, indent, name string, raw []byte) 
 		fmt.Fprintf(b, "%s%s: %x\n", indent, name, raw)
 		return
 	}
-	fmt.Fprintf(b, "%s%s: %d bytes\n", indent, name, len(raw))
+	fmt.Fprintf(b, "%s%s\n", indent, name)
 	for len(raw) >= 61 && raw[16] == 2 {
 		var m kmsg.RecordBatch
 		size := 12 + int(int32(binary.BigEndian.Uint32(raw[8:])))
+		if size > len(raw) && name == "RecordBatches" {
+			return
+		}
 		if size < 61 || size > len(raw) || m.ReadFrom(raw[:size]) != nil {
 			break
 		}
@@ -178,7 +181,7 @@ func (n *rawNames) records(b *strings.Builder, indent, name string, raw []byte) 
 			m.FirstSequence, m.NumRecords, sum, shorten(m.Records))
 		raw = raw[size:]
 	}
-	if len(raw) > 0 {
+	if len(raw) > 0 && (name != "RecordBatches" || len(raw) >= 61) {
 		fmt.Fprintf(b, "%s  and %d bytes %s\n", indent, len(raw), shorten(raw))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -58,16 +59,17 @@ func TestRawRequestsGetTheSameAnswers(t *testing.T) {
 	both.Go(func() { ottla = minutes(t, ours) })
 	both.Wait()
 	allowed := readDifferences(t, "testdata/raw_differences.txt")
-	differ := 0
+	differ, used := 0, map[string]bool{}
 	for _, c := range rawCases() {
 		difference := difference(kafka[c.name], ottla[c.name])
-		reason, expected := allowed[c.name]
-		delete(allowed, c.name)
+		entry := versionless.ReplaceAllString(c.name, "")
+		reason, expected := allowed[entry]
 		switch {
-		case difference == "" && expected:
-			t.Errorf("%q is the same on both: take it out of raw_differences.txt", c.name)
+		case brokenOff(kafka[c.name]):
+			t.Errorf("%q could not be held with Apache Kafka: %s", c.name, kafka[c.name][len(kafka[c.name])-1].answered)
 		case difference != "" && expected:
 			differ++
+			used[entry] = true
 			t.Logf("%q differs, as allowed: %s", c.name, reason)
 		case difference != "":
 			differ++
@@ -75,7 +77,9 @@ func TestRawRequestsGetTheSameAnswers(t *testing.T) {
 		}
 	}
 	for name := range allowed {
-		t.Errorf("raw_differences.txt has %q, and there is no such case", name)
+		if !used[name] {
+			t.Errorf("%q is the same on both (or no case): take it out of raw_differences.txt", name)
+		}
 	}
 	t.Logf("%d of %d cases differ", differ, len(kafka))
 }
@@ -117,6 +121,11 @@ func writeMinutes(t *testing.T, name string, said map[string][]rawTurn) {
 	}
 }
 
+// brokenOff tells that a case ended before it had asked all: nothing can be learned from it.
+func brokenOff(turns []rawTurn) bool {
+	return len(turns) > 0 && turns[len(turns)-1].asked == "(setup)"
+}
+
 // shownTurns is how many turns of one case are shown: those after may be consequences.
 const shownTurns = 3
 
@@ -143,7 +152,10 @@ func difference(kafka, ottla []rawTurn) string {
 
 func indentRaw(s string) string { return "    " + strings.ReplaceAll(s, "\n", "\n    ") }
 
-// readDifferences reads lines "case: reason".
+// versionless takes the version off a case's name: an allowed difference holds for every version of its case.
+var versionless = regexp.MustCompile(` v\d+$`)
+
+// readDifferences reads lines "case: reason"; a case's name may hold ": ", a reason may not.
 func readDifferences(t *testing.T, name string) map[string]string {
 	t.Helper()
 	raw, err := os.ReadFile(name)
@@ -156,11 +168,11 @@ func readDifferences(t *testing.T, name string) map[string]string {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		c, reason, ok := strings.Cut(line, ": ")
-		if !ok {
+		at := strings.LastIndex(line, ": ")
+		if at < 0 {
 			t.Fatalf("%s: %q has no reason", name, line)
 		}
-		m[c] = reason
+		m[line[:at]] = line[at+2:]
 	}
 	return m
 }

@@ -179,11 +179,13 @@ func notEmpty(value string) error {
 	return nil
 }
 
+const errEmptyElement = listError("values must not be empty.")
+
 // distinct is a list whose elements are not empty and differ.
 func distinct(value string) error {
 	list := splitList(value)
 	if slices.Contains(list, "") {
-		return listError("values must not be empty.")
+		return errEmptyElement
 	}
 	slices.Sort(list)
 	if len(slices.Compact(list)) < len(splitList(value)) {
@@ -200,11 +202,11 @@ func filled(value string) error {
 	return distinct(value)
 }
 
-// listOf is a distinct list, possibly empty, of the given values.
+// listOf is a list, possibly empty, of the given values. One that comes twice does no harm, as in Kafka's own checks of cleanup.policy.
 func listOf(values ...string) check {
 	return func(value string) error {
-		if err := distinct(value); err != nil {
-			return err
+		if slices.Contains(splitList(value), "") {
+			return errEmptyElement
 		}
 		for _, element := range splitList(value) {
 			if err := oneOf(values...)(element); err != nil {
@@ -297,6 +299,9 @@ func ValidateTopic(overrides map[string]string) error {
 		}
 	}
 	v := Values{Override: overrides}
+	if v.Bool("remote.storage.enable") {
+		return wholeError("Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.")
+	}
 	if low, high := v.Int("min.compaction.lag.ms"), v.Int("max.compaction.lag.ms"); low > high {
 		return fmt.Errorf("conflict topic config setting min.compaction.lag.ms (%d) > max.compaction.lag.ms (%d)", low, high)
 	}

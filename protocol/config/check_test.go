@@ -17,7 +17,7 @@ func TestValidateInKafkasWords(t *testing.T) {
 		{"segment.bytes", "1e9", "Invalid value 1e9 for configuration segment.bytes: Not a number of type INT"},
 		{"cleanup.policy", "foo", "Invalid value foo for configuration cleanup.policy: String must be one of: compact, delete"},
 		{"cleanup.policy", "", ""},
-		{"cleanup.policy", "delete,delete", "Configuration 'cleanup.policy' values must not be duplicated."},
+		{"cleanup.policy", "delete,delete", ""},
 		{"cleanup.policy", " delete , compact ", ""},
 		{"cleanup.policy", "delete,foo", "Invalid value foo for configuration cleanup.policy: String must be one of: compact, delete"},
 		{"cleanup.policy", "delete,", "Configuration 'cleanup.policy' values must not be empty."},

@@ -23,10 +23,11 @@ package handlers
 //
 // Differs from Apache Kafka: an error tells its words where Kafka mostly leaves the message null. A partition that is named twice gets both batches and two answers, where Kafka appends the
 // last one and drops the other without a word. Null records are INVALID_RECORD, where Kafka closes the connection. A leadership lost after the append is told without the
-// new leader (v10): the answer was laid out before.
+// new leader (v10): the answer was laid out before. More than 100,000 partitions in one request close the connection.
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -43,6 +44,9 @@ import (
 const (
 	minProduce = 3
 	zstdSince  = 7
+
+	// maxProducePartitions bounds the answer, which is larger than the request where that names partitions without records.
+	maxProducePartitions = 100_000
 
 	acksAll  = -1
 	acksNone = 0
@@ -75,14 +79,15 @@ type produceWait struct {
 }
 
 func (h *Handlers) produce(row *row, c *server.Call) {
-	s := scratchOf(c)
-	if s.produce == nil {
-		s.produce = &produceCall{}
-	}
-	p := s.produce
+	p := take[produceCall](&produceCalls, c)
 	p.h, p.row, p.c = h, row, c
-	if err := p.scanner.Reset(c.Version, c.Body); err != nil {
+	err := p.scanner.Reset(c.Version, c.Body)
+	if err == nil && p.scanner.AllPartitions > maxProducePartitions {
+		err = fmt.Errorf("produce request with %d partitions: no more than %d are taken", p.scanner.AllPartitions, maxProducePartitions)
+	}
+	if err != nil {
 		c.Close(err)
+		p.end()
 		return
 	}
 	p.img, p.failed = h.Controller.Image(), nil
@@ -99,7 +104,19 @@ func (h *Handlers) produce(row *row, c *server.Call) {
 	default:
 		c.Park(p)
 		p.waiter.Ready(0)
+		return // Finish ends it
 	}
+	p.end()
+}
+
+// end lets go of the frame and gives p back.
+func (p *produceCall) end() {
+	c := p.c
+	if cap(p.waits) > keepPartitions {
+		p.waits, p.waiter = nil, purgatory.Waiter{}
+	}
+	p.scanner, p.c = wire.ProduceScanner{}, nil
+	giveBack(&produceCalls, c)
 }
 
 // checkTransactional is the error of the whole request if it holds a transactional batch that the caller may not write. What counts is the batches themselves, not what the
@@ -179,8 +196,11 @@ func (p *produceCall) partition(w wire.ProduceWriter, b []byte, topic *image.Top
 		err = p.check(records)
 	}
 	if err == nil {
-		epoch = part.Offsets().Epoch
-		err = part.Append(records, p.scanner.Acks, log.AppendOptions{Origin: log.Client}, &p.info)
+		now := part.Offsets()
+		epoch, p.info.LogStartOffset = now.Epoch, now.LogStart
+		if err = part.Append(records, p.scanner.Acks, log.AppendOptions{Origin: log.Client}, &p.info); err != nil && tellsLogStart(err) {
+			r.LogStart = p.info.LogStartOffset
+		}
 	}
 	if err != nil {
 		p.fail(&r, topic, err)
@@ -217,7 +237,17 @@ var (
 	errZstd    = protocol.Errorf(kerr.UnsupportedCompressionType, "Produce requests before version %d are not allowed to use ZStandard compression", zstdSince)
 )
 
-// fail fills in an error. Only INVALID_RECORD and the like tell the log start, as in Kafka.
+// tellsLogStart picks out the refusals that carry the log start: in Kafka all but those that it foresees.
+func tellsLogStart(err error) bool {
+	switch protocol.ErrorCode(err) {
+	case kerr.UnknownTopicOrPartition.Code, kerr.UnknownTopicID.Code, kerr.NotLeaderForPartition.Code, kerr.MessageTooLarge.Code, kerr.RecordListTooLarge.Code,
+		kerr.CorruptMessage.Code, kerr.KafkaStorageError.Code:
+		return false
+	}
+	return true
+}
+
+// fail fills in an error.
 func (p *produceCall) fail(r *wire.ProduceResult, topic *image.Topic, err error) {
 	if p.failed == nil {
 		p.failed = err
@@ -228,7 +258,6 @@ func (p *produceCall) fail(r *wire.ProduceResult, topic *image.Topic, err error)
 		r.ErrorMessage = protocol.ErrorMessage(err)
 	}
 	if len(p.info.RecordErrors) > 0 {
-		r.LogStart = p.info.LogStartOffset
 		p.refused = p.refused[:0]
 		for i := range p.info.RecordErrors {
 			e := &p.info.RecordErrors[i]
@@ -271,7 +300,5 @@ func (p *produceCall) Finish(c *server.Call) {
 		c.Reply.SetError(code)
 		w.Patch(c.Reply.Buf(), wait.at, code, wait.base, wait.logAppendTime, wait.logStart)
 	}
-	if cap(p.waits) > keepPartitions {
-		p.waits, p.waiter = nil, purgatory.Waiter{}
-	}
+	p.end()
 }

@@ -23,11 +23,12 @@ package handlers
 // With read_committed it ends at the last stable offset and lists no aborted transactions, as there are no transactions yet.
 //
 // Not done: replication. A replica id from 0 on is TOPIC_AUTHORIZATION_FAILED for every partition, which is what Kafka answers to a client that is no broker of its cluster.
-// Differs from Apache Kafka: answers hold whole batches only, where Kafka cuts the last one off at the limit and clients drop the piece. An unknown isolation level is INVALID_REQUEST instead
+// Differs from Apache Kafka: max_wait_ms beyond five minutes counts as five minutes, and a node that is short of memory does not let a fetch wait. Answers hold whole batches only, where Kafka cuts the last one off at the limit and clients drop the piece. An unknown isolation level is INVALID_REQUEST instead
 // of UNKNOWN_SERVER_ERROR. zstd batches are sent to clients before v10, which cannot read them, where Kafka answers UNSUPPORTED_COMPRESSION_TYPE: batches are not looked at here.
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -76,41 +77,64 @@ type fetchRead struct {
 }
 
 func (h *Handlers) fetch(row *row, c *server.Call) {
-	s := scratchOf(c)
-	if s.fetch == nil {
-		s.fetch = &fetchCall{}
-	}
-	f := s.fetch
+	f := take[fetchCall](&fetchCalls, c)
 	f.h, f.row, f.c = h, row, c
-	if err := f.scanner.Reset(c.Version, c.Body); err != nil {
+	err := f.scanner.Reset(c.Version, c.Body)
+	if err == nil && f.scanner.AllPartitions > keepPartitions && !c.Hold(f.scanner.AllPartitions*fetchCost) {
+		err = fmt.Errorf("no memory left for a fetch of %d partitions", f.scanner.AllPartitions)
+	}
+	if err != nil {
 		c.Close(err)
+		f.end()
 		return
 	}
 	c.Reply.SetFlexible(wire.FlexibleResponse(c.Key, c.Version))
-	f.img = h.Controller.Image()
+	if f.begin() {
+		f.wait()
+		return // Finish ends it
+	}
+	c.Done()
+	f.end()
+}
+
+// begin checks the request, enters its session and reads. True if there is nothing that must be told at once, and less than asked for: else the answer is written.
+func (f *fetchCall) begin() (mayWait bool) {
+	f.img = f.h.Controller.Image()
 	if err := f.check(); err != nil {
 		f.refuse(err)
-		c.Done()
-		return
+		return false
 	}
 	f.resolver.img = f.img
-	err := h.Sessions.Begin(&f.session, &f.scanner, &f.resolver, c.Received)
+	err := f.h.Sessions.Begin(&f.session, &f.scanner, &f.resolver, f.c.Received)
 	f.resolver.img = nil
 	if err != nil {
 		f.refuseSession(err)
-		c.Done()
-		return
+		return false
 	}
-	f.maxBytes = max(0, min(int(f.scanner.MaxBytes), h.limitsOf(f.img).fetchMaxBytes))
+	f.maxBytes = max(0, min(int(f.scanner.MaxBytes), f.h.limitsOf(f.img).fetchMaxBytes))
 	f.minBytes = min(int(f.scanner.MinBytes), f.maxBytes)
 	f.read()
-	if f.urgent || f.bytes >= f.minBytes || f.scanner.MaxWaitMs <= 0 || len(f.reads) == 0 {
+	if f.urgent || f.bytes >= f.minBytes || f.scanner.MaxWaitMs <= 0 || len(f.reads) == 0 || !f.holdReads() {
 		f.answer()
-		c.Done()
-		return
+		return false
 	}
-	f.wait()
+	return true
 }
+
+// fetchCost is about what one partition of a fetch takes in memory, in bytes: its read, its place in the session's request and in the purgatory.
+const fetchCost = 512
+
+// holdReads takes the memory that the reads keep while the call is parked. A node that has none to spare does not let a fetch wait.
+func (f *fetchCall) holdReads() bool {
+	n := len(f.reads)
+	return n <= waitForFree || f.c.Hold(n*fetchCost)
+}
+
+// waitForFree is how many partitions a fetch may wait for without its memory being counted.
+const waitForFree = 16
+
+// maxWait is the longest poll: a parked call keeps its connection from being noticed as gone once its ring is full.
+const maxWait = 5 * time.Minute
 
 // check is what fails a request as a whole.
 func (f *fetchCall) check() error {
@@ -257,7 +281,7 @@ func (f *fetchCall) wait() {
 	f.release()
 	f.img = nil
 	f.c.Park(f)
-	f.h.Purgatory.Start(&f.waiter, f.c, f.c.Received.Add(time.Duration(f.scanner.MaxWaitMs)*time.Millisecond))
+	f.h.Purgatory.Start(&f.waiter, f.c, f.c.Received.Add(min(time.Duration(f.scanner.MaxWaitMs)*time.Millisecond, maxWait)))
 	for i := range f.reads {
 		f.waiter.Bytes(f.reads[i].part.Waiters(), f.reads[i].seen)
 	}
@@ -277,23 +301,25 @@ func (f *fetchCall) release() {
 // Finish reads again and answers, whatever woke it: records, a failure that the read will find, or the deadline.
 func (f *fetchCall) Finish(c *server.Call) {
 	f.waiter.Finish()
-	if !c.Alive() {
-		f.end()
-		return
+	if c.Alive() {
+		f.img = f.h.Controller.Image()
+		f.read()
+		f.answer()
+	} else {
+		f.session.End()
 	}
-	f.img = f.h.Controller.Image()
-	f.read()
-	f.answer()
+	f.end()
 }
 
-// end closes the session's request and lets go of what an idle slot should not keep alive.
+// end lets go of what a pooled call should not keep alive, and gives f back.
 func (f *fetchCall) end() {
-	f.session.End()
+	c := f.c
 	clear(f.reads)
 	if cap(f.reads) > keepPartitions {
 		f.reads, f.waiter = nil, purgatory.Waiter{}
 	}
-	f.img = nil
+	f.img, f.scanner, f.c = nil, wire.FetchScanner{}, nil
+	giveBack(&fetchCalls, c)
 }
 
 // answer writes the reply. Records are not copied: the reply takes over the pinned ranges.
@@ -316,7 +342,7 @@ func (f *fetchCall) answer() {
 		b = w.EndTopic(b)
 	}
 	f.c.Reply.SetBuf(w.End(b, f.leaders))
-	f.end()
+	f.session.End()
 }
 
 func (f *fetchCall) partition(w wire.FetchWriter, b []byte, r *fetchRead) []byte {

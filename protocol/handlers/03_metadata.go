@@ -243,6 +243,9 @@ func (m *metadataAnswer) topic(img *image.Image, w *wanted) kmsg.MetadataRespons
 	}
 	t.IsInternal = w.err != kerr.TopicAuthorizationFailed && isInternal(w.name)
 	t.Partitions = []kmsg.MetadataResponseTopicPartition{}
+	if m.req.IncludeTopicAuthorizedOperations && w.err != kerr.TopicAuthorizationFailed && (w.found != nil || !w.byID) {
+		t.AuthorizedOperations = m.operations(protocol.Resource{Type: protocol.ResourceTopic, Name: w.name})
+	}
 	if w.found == nil {
 		if t.Topic == nil && m.version() < 12 {
 			t.Topic = &w.name
@@ -252,9 +255,6 @@ func (m *metadataAnswer) topic(img *image.Image, w *wanted) kmsg.MetadataRespons
 	t.TopicID = w.found.ID
 	for i := range w.found.Partitions {
 		t.Partitions = append(t.Partitions, m.partition(img, int32(i), &w.found.Partitions[i]))
-	}
-	if m.req.IncludeTopicAuthorizedOperations {
-		t.AuthorizedOperations = m.operations(protocol.Resource{Type: protocol.ResourceTopic, Name: w.name})
 	}
 	return t
 }

@@ -78,8 +78,8 @@ var noConfigs = []kmsg.CreateTopicsResponseTopicConfig{}
 var errDuplicateTopic = protocol.Errorf(kerr.InvalidRequest, "Duplicate topic name.")
 
 // onceEach leaves the first answer of each key: what came twice is answered once, as in Kafka.
-func onceEach[Out any](out []Out, key func(*Out) string) []Out {
-	seen := make(map[string]bool, len(out))
+func onceEach[Out any, K comparable](out []Out, key func(*Out) K) []Out {
+	seen := make(map[K]bool, len(out))
 	kept := out[:0]
 	for i := range out {
 		if k := key(&out[i]); !seen[k] {

@@ -15,6 +15,8 @@ package handlers
 // Differs from Apache Kafka: errors come first and in the order of the request, where Kafka shuffles its answer: the error itself tells who is denied from what is absent no more than theirs.
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -34,7 +36,7 @@ func deleteTopics(r *request, req *kmsg.DeleteTopicsRequest) kmsg.Response {
 		req.Topics = topicsNamed(req.TopicNames)
 	}
 	img := r.Controller.Image()
-	d := &deletion{request: r, img: img, wholeCluster: r.mayCluster(protocol.OpDelete), ids: map[protocol.TopicID]bool{}}
+	d := &deletion{request: r, img: img, wholeCluster: r.mayCluster(protocol.OpDelete), crossed: map[protocol.TopicID]bool{}}
 	d.named = repeated(req.Topics, identity)
 	if !r.limitsOf(img).deleteTopics {
 		d.disabled = kerr.TopicDeletionDisabled
@@ -42,9 +44,10 @@ func deleteTopics(r *request, req *kmsg.DeleteTopicsRequest) kmsg.Response {
 			d.disabled = kerr.InvalidRequest
 		}
 	}
+	req.Topics = d.dropCrossed(req.Topics)
 	rest, failed := split(req.Topics, d.check, fail)
 	resp := kmsg.NewPtrDeleteTopicsResponse()
-	resp.Topics = failed
+	resp.Topics = onceEach(failed, func(t *out) topicIdentity { return identityOf(t.Topic, t.TopicID) })
 	if len(rest) == 0 {
 		return resp
 	}
@@ -69,7 +72,7 @@ type deletion struct {
 	wholeCluster bool
 	disabled     error
 	named        map[topicIdentity]bool    // true: more than once
-	ids          map[protocol.TopicID]bool // what is deleted already
+	crossed      map[protocol.TopicID]bool // given by id and by name: neither counts
 }
 
 type topicIdentity struct {
@@ -77,12 +80,32 @@ type topicIdentity struct {
 	id   protocol.TopicID
 }
 
-func identity(t *kmsg.DeleteTopicsRequestTopic) topicIdentity {
-	k := topicIdentity{id: t.TopicID}
-	if t.Topic != nil {
-		k.name = *t.Topic
+func identity(t *kmsg.DeleteTopicsRequestTopic) topicIdentity { return identityOf(t.Topic, t.TopicID) }
+
+func identityOf(name *string, id protocol.TopicID) topicIdentity {
+	k := topicIdentity{id: id}
+	if name != nil {
+		k.name = *name
 	}
 	return k
+}
+
+// dropCrossed finds the topics that are given by id and by name as well, and leaves out their ids: the names answer for both, with an error.
+func (d *deletion) dropCrossed(topics []kmsg.DeleteTopicsRequestTopic) []kmsg.DeleteTopicsRequestTopic {
+	ids := map[protocol.TopicID]bool{}
+	for i := range topics {
+		if topics[i].Topic == nil {
+			ids[topics[i].TopicID] = true
+		}
+	}
+	for i := range topics {
+		if name := topics[i].Topic; name != nil && (d.wholeCluster || d.mayTopic(protocol.OpDescribe, *name)) {
+			if found := d.img.Topic(*name); found != nil && ids[found.ID] {
+				d.crossed[found.ID] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(topics, func(t kmsg.DeleteTopicsRequestTopic) bool { return t.Topic == nil && d.crossed[t.TopicID] })
 }
 
 // check refuses a topic, or fills in its name and id.
@@ -104,11 +127,10 @@ func (d *deletion) check(t *kmsg.DeleteTopicsRequestTopic) error {
 	if err != nil {
 		return err
 	}
-	if d.ids[found.ID] {
+	if d.crossed[found.ID] {
 		t.TopicID = found.ID
 		return protocol.Errorf(kerr.InvalidRequest, "The provided topic name maps to an ID that was already supplied.")
 	}
-	d.ids[found.ID] = true
 	t.Topic, t.TopicID = &found.Name, found.ID
 	return nil
 }

@@ -40,7 +40,7 @@ func describeConfigs(r *request, req *kmsg.DescribeConfigsRequest) kmsg.Response
 		}
 		for _, d := range definitions {
 			if len(in.ConfigNames) == 0 || slices.Contains(in.ConfigNames, d.Name) {
-				out.Configs = append(out.Configs, describeConfig(d, values, req))
+				out.Configs = append(out.Configs, describeConfig(d, values, req, in))
 			}
 		}
 		resp.Resources = append(resp.Resources, out)
@@ -84,7 +84,7 @@ func (r *request) describedBroker(img *image.Image, name string) ([]*config.Defi
 	return config.All(config.Broker), r.Settings(), nil
 }
 
-func describeConfig(d *config.Definition, v config.Values, req *kmsg.DescribeConfigsRequest) kmsg.DescribeConfigsResponseResourceConfig {
+func describeConfig(d *config.Definition, v config.Values, req *kmsg.DescribeConfigsRequest, in *kmsg.DescribeConfigsRequestResource) kmsg.DescribeConfigsResponseResourceConfig {
 	value, source := v.Value(d)
 	c := kmsg.NewDescribeConfigsResponseResourceConfig()
 	c.Name, c.IsSensitive = d.Name, d.Sensitive
@@ -101,6 +101,9 @@ func describeConfig(d *config.Definition, v config.Values, req *kmsg.DescribeCon
 		return c
 	}
 	for _, e := range v.Synonyms(d) {
+		if in.ResourceType == kmsg.ConfigResourceTypeBroker && in.ResourceName == "" && e.Source != config.DynamicDefault {
+			continue // the defaults of all brokers know no broker's own layers
+		}
 		s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
 		s.Name, s.Source = e.Name, kmsg.ConfigSource(e.Source)
 		if !d.Sensitive {

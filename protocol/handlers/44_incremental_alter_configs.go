@@ -7,10 +7,12 @@ package handlers
 //
 // Each resource succeeds or fails by itself. One that is named twice is INVALID_REQUEST, as are broker loggers, client metrics, groups, and types without a meaning.
 // The answer waits until this broker has applied the change.
-// Not done: log levels, client metrics and group configs, as long as there is nothing that they would configure. Differs from Apache Kafka:
-// any broker takes the configs of any other, so one that is not registered is BROKER_ID_NOT_REGISTERED; Kafka sends the client to that broker with INVALID_REQUEST.
+// A broker takes its own configs and the defaults of all, and no other broker's.
+// Not done: log levels, client metrics and group configs, as long as there is nothing that they would configure.
 
 import (
+	"strconv"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -60,13 +62,31 @@ func (r *request) alterable(in *kmsg.IncrementalAlterConfigsRequestResource, twi
 		return protocol.Errorf(kerr.InvalidRequest, "Unknown resource type %d", in.ResourceType)
 	}
 	if twice {
-		return protocol.Errorf(kerr.InvalidRequest, "Duplicate resource.")
+		return protocol.Errorf(kerr.InvalidRequest, "Each resource must appear at most once.")
 	}
 	if err := r.mayConfigure(protocol.OpAlterConfigs, in.ResourceType, in.ResourceName); err != nil {
 		return err
 	}
-	if in.ResourceType != kmsg.ConfigResourceTypeTopic && in.ResourceType != kmsg.ConfigResourceTypeBroker {
-		return protocol.Errorf(kerr.InvalidRequest, "Unsupported resource type: %s", in.ResourceType)
+	switch in.ResourceType {
+	case kmsg.ConfigResourceTypeTopic:
+		return nil
+	case kmsg.ConfigResourceTypeBroker:
+		return r.configuresItself(in.ResourceName)
+	}
+	return protocol.Errorf(kerr.InvalidRequest, "Unsupported resource type: %s", in.ResourceType)
+}
+
+// configuresItself tells whether the configs of the broker named are this broker's to change: its own, and the defaults of all ("").
+func (r *request) configuresItself(name string) error {
+	if name == "" {
+		return nil
+	}
+	id, err := strconv.ParseInt(name, 10, 32)
+	switch {
+	case err != nil:
+		return protocol.Errorf(kerr.InvalidRequest, "Node id must be an integer, but it is: %s", name)
+	case protocol.BrokerID(id) != r.Broker:
+		return protocol.Errorf(kerr.InvalidRequest, "Unexpected broker id, expected %d, but received %s", r.Broker, name)
 	}
 	return nil
 }

@@ -127,5 +127,8 @@ func (r *request) describeTopic(img *image.Image, t *image.Topic, first, end int
 func (r *request) failedTopic(name string, err error) kmsg.DescribeTopicPartitionsResponseTopic {
 	d := kmsg.NewDescribeTopicPartitionsResponseTopic()
 	d.Topic, d.IsInternal, d.ErrorCode = &name, isInternal(name), r.code(err)
+	if err != kerr.TopicAuthorizationFailed {
+		d.AuthorizedOperations = r.operations(protocol.Resource{Type: protocol.ResourceTopic, Name: name})
+	}
 	return d
 }

@@ -37,12 +37,7 @@ func (s *slot) dispatch(meanwhile func()) {
 	s.b.Dispatch(&s.call)
 	if meanwhile != nil {
 		meanwhile()
-		sc := s.call.Scratch.(*scratch)
-		if s.call.Key == 0 {
-			sc.produce.Finish(&s.call)
-		} else {
-			sc.fetch.Finish(&s.call)
-		}
+		s.call.Scratch.(server.Finisher).Finish(&s.call)
 	}
 	s.call.Reply.Reset()
 }

@@ -26,13 +26,8 @@ func FuzzDispatch(f *testing.F) {
 		if malformed != nil && (b.p0.state().appends != 0 || b.p1.state().appends != 0 || b.p0.state().deleted != 0 || len(b.controller.requests()) != 0) {
 			t.Errorf("key %d version %d: %v, but something was done", key, version, malformed)
 		}
-		if s, ok := c.Scratch.(*scratch); ok { // a parked call is finished, as the server does for a connection that has gone
-			if s.produce != nil && len(s.produce.waits) > 0 {
-				s.produce.Finish(c)
-			}
-			if s.fetch != nil && len(s.fetch.reads) > 0 && s.fetch.img == nil && s.fetch.reads[0].asked != nil {
-				s.fetch.Finish(c)
-			}
+		if parked, ok := c.Scratch.(server.Finisher); ok { // as the server does for a connection that has gone
+			parked.Finish(c)
 		}
 		c.Reply.Reset()
 	})

@@ -1,8 +1,6 @@
 package handlers
 
 import (
-	"errors"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"ottla/controller/image"
@@ -20,8 +18,8 @@ func isInternal(name string) bool {
 
 // unknownTopic is what is wrong with a name that no topic has.
 func unknownTopic(name string) error {
-	if err := protocol.ValidateTopicName(name); errors.Is(err, protocol.ErrInvalidTopicName) {
-		return kerr.InvalidTopicException
+	if err := protocol.ValidateTopicName(name); err != nil {
+		return protocol.Errorf(kerr.InvalidTopicException, "%s", err)
 	}
 	return kerr.UnknownTopicOrPartition
 }
