@@ -1,15 +1,12 @@
 package controller
 
 import (
-	"errors"
-	"fmt"
 	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
 	"ottla/controller/image"
-	"ottla/controller/record"
 	"ottla/protocol"
 )
 
@@ -55,26 +52,16 @@ func (c *Controller) next(e *pb.Entry) (*image.Image, *image.Delta, error) {
 			return p.after, p.delta, nil
 		}
 	}
-	rs, err := records(e)
-	if errors.Is(err, errMisfit) {
-		c.o.Logger.Warn("metadata entry ignored", "offset", at, "term", term, "error", err)
-	} else if err != nil {
-		return nil, nil, err
-	}
-	next, delta := c.committed.Apply(at, term, rs)
-	return next, delta, nil
-}
-
-// records is what e changes; errMisfit if it was decided for another place in the log.
-func records(e *pb.Entry) ([]*record.Record, error) {
 	p, err := parseProposal(e.GetData())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if p.term != e.GetTerm() || p.id != e.GetIndex() {
-		return nil, fmt.Errorf("%w: term %d, offset %d", errMisfit, p.term, p.id)
+		c.o.Logger.Warn("metadata entry ignored: it was decided for another place", "offset", at, "term", term, "decided_for", p.id, "decided_in", p.term)
+		next, delta := c.committed.Apply(at, term, nil)
+		return next, delta, nil
 	}
-	return record.Decode(p.records)
+	return c.committed.ApplyList(at, term, p.records)
 }
 
 // publish shows the committed state. The first time comes when everything that may ever have been answered is in it: when our term's first entry is applied,

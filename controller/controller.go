@@ -13,6 +13,7 @@ import (
 
 	"ottla/controller/image"
 	"ottla/controller/raftlog"
+	"ottla/log/vfs"
 	"ottla/protocol"
 )
 
@@ -68,6 +69,9 @@ func Open(o Options) (*Controller, error) {
 	}
 	return c, nil
 }
+
+// Founded tells whether a folder (Options.Dir) holds a quorum's state: Open founds a cluster where there is none.
+func Founded(fs vfs.FS, dir string) (bool, error) { return raftlog.Founded(fs, dir) }
 
 func (c *Controller) open() error {
 	if c.storage.Fresh() {

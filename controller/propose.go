@@ -2,11 +2,11 @@ package controller
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -84,7 +84,8 @@ func (c *Controller) decideOne(s *submission) {
 	p := pending{reply: outcome.Reply, err: err, done: s.done}
 	switch {
 	case err == nil && len(outcome.Records) > 0:
-		if err := c.proposeAll(p, outcome.Records); err != nil {
+		_, registers := s.request.(*kmsg.BrokerRegistrationRequest)
+		if err := c.proposeAll(p, outcome.Records, registers); err != nil {
 			s.done(nil, err)
 		}
 	case len(c.pending) == 0:
@@ -95,11 +96,14 @@ func (c *Controller) decideOne(s *submission) {
 	}
 }
 
-// proposeAll proposes records as one entry, and parks p behind it. Only a list that no entry can hold is cut: the registration of a broker that leads very many
-// partitions, whose parts a crash may separate because the next registration does the same again. An error means that p is not parked.
-func (c *Controller) proposeAll(p pending, rs []*record.Record) error {
+// proposeAll proposes records as one entry, and parks p behind it. A request that no entry can hold is refused: half of it must never be all that a crash leaves.
+// Only a registration is cut, of a broker that leads very many partitions: the next one does again what is missing. An error means that p is not parked.
+func (c *Controller) proposeAll(p pending, rs []*record.Record, divisible bool) error {
 	if fits(rs) {
 		return c.propose(p, rs)
+	}
+	if !divisible {
+		return errTooLarge
 	}
 	parts := slices.Collect(record.Split(rs))
 	for _, part := range parts[:len(parts)-1] {
@@ -109,6 +113,9 @@ func (c *Controller) proposeAll(p pending, rs []*record.Record) error {
 	}
 	return c.propose(p, parts[len(parts)-1])
 }
+
+// errTooLarge has Kafka's words.
+var errTooLarge = protocol.Errorf(kerr.PolicyViolation, "Unable to perform excessively large batch operation.")
 
 // propose puts records into the log as one entry and parks p behind it. An error means that nothing was proposed.
 func (c *Controller) propose(p pending, rs []*record.Record) error {
@@ -180,5 +187,3 @@ func (c *Controller) dropSpeculation() {
 		dropped[i].answer()
 	}
 }
-
-var errMisfit = errors.New("the entry does not follow the state it was decided against")

@@ -3,7 +3,10 @@ package controller
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -140,7 +143,7 @@ func TestLargeDecisionsAreCut(t *testing.T) {
 		rs = append(rs, n.config("name", "value")...)
 	}
 	answered := false
-	if err := n.proposeAll(pending{done: func(_ kmsg.Response, err error) { answered = err == nil }}, rs); err != nil {
+	if err := n.proposeAll(pending{done: func(_ kmsg.Response, err error) { answered = err == nil }}, rs, true); err != nil {
 		t.Fatal(err)
 	}
 	if len(n.pending) < 2 {
@@ -150,6 +153,31 @@ func TestLargeDecisionsAreCut(t *testing.T) {
 	if !answered || n.Image().Config(4, "")["name"] != "value" {
 		t.Errorf("answered %v, configs %v", answered, n.Image().Config(4, ""))
 	}
+}
+
+// TestExcessiveRequestsAreRefused: a request is one entry or nothing. Had it been cut, a crash could leave a topic without partitions.
+func TestExcessiveRequestsAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := start(t, vfs.NewMem(), Options{})
+		defer n.stop(t)
+		n.register(t)
+		req := createTopics(false)
+		value := strings.TrimSuffix(strings.Repeat("0:1,", 8000), ",")
+		for i := range 600 {
+			topic := kmsg.NewCreateTopicsRequestTopic()
+			topic.Topic, topic.NumPartitions, topic.ReplicationFactor = fmt.Sprintf("topic-%d", i), 1, 1
+			config := kmsg.NewCreateTopicsRequestTopicConfig()
+			config.Name, config.Value = "leader.replication.throttled.replicas", &value
+			topic.Configs = append(topic.Configs, config)
+			req.Topics = append(req.Topics, topic)
+		}
+		answers := make(chan answer, 1)
+		n.Submit(protocol.Anonymous, req, func(resp kmsg.Response, err error) { answers <- answer{resp, err} })
+		if a := <-answers; !errors.Is(a.err, kerr.PolicyViolation) || n.Image().TopicCount() != 0 {
+			t.Fatalf("%v, and %d topics", a.err, n.Image().TopicCount())
+		}
+		n.create(t, "small")
+	})
 }
 
 func FuzzParseProposal(f *testing.F) {

@@ -35,13 +35,9 @@ func (c *Controller) restore() error {
 		return nil
 	}
 	restored, was := image.Empty(), c.committed
-	err := c.storage.ReadSnapshot(func(chunk []byte) error {
-		rs, err := record.Decode(chunk)
-		if err != nil {
-			return err
-		}
-		restored, _ = restored.Apply(protocol.Offset(m.GetIndex()), protocol.Term(m.GetTerm()), rs)
-		return nil
+	err := c.storage.ReadSnapshot(func(chunk []byte) (err error) {
+		restored, _, err = restored.ApplyList(protocol.Offset(m.GetIndex()), protocol.Term(m.GetTerm()), chunk)
+		return err
 	})
 	if err != nil {
 		return err

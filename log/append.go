@@ -58,7 +58,8 @@ func (l *Log) prepare(records []byte, h *batch.Header, o AppendOptions, c *Confi
 		return nil, err
 	}
 	recompress := c.Recompress && c.Codec != h.Attributes.Codec()
-	if c.Compact || recompress {
+	// Readers trust what a header says of its records, so it must be true where that costs no inflating: with plain ones, as in Kafka, which inflates the others as well.
+	if c.Compact || recompress || h.Attributes.Codec() == batch.None {
 		if err := l.checkRecords(records, h, c, now, info); err != nil {
 			return nil, err
 		}
@@ -106,6 +107,9 @@ func (l *Log) checkRecords(records []byte, h *batch.Header, c *Config, now int64
 	err := batch.Validate(records, h, batch.ValidateOptions{
 		Partition: l.tp, KeysRequired: c.Compact, Now: now, Timestamps: c.Timestamps, MaxDecompressed: maxDecompressed,
 	})
+	if err == nil {
+		return nil // before the variable that follows, which is allocated
+	}
 	var rejected *batch.RecordErrors
 	if errors.As(err, &rejected) {
 		info.RecordErrors = append(info.RecordErrors, rejected.Records...)
@@ -163,14 +167,14 @@ func (l *Log) writable(epoch protocol.LeaderEpoch) error {
 	return nil
 }
 
-// write puts bytes of whole batches at the active segment's end. What a failed write leaves is cut off again. A full disk is an answer to the client; anything else, and a
+// write puts bytes of whole batches at the active segment's end. What a failed write leaves is cut off again. A full disk, or no descriptor left, is an answer to the client; anything else, and a
 // cut that fails, takes the whole directory offline. The caller holds mu.
 func (l *Log) write(active *segment.Segment, records []byte) error {
 	err := active.Write(records)
 	if err == nil {
 		return nil
 	}
-	if segment.Torn(err) || !diskFull(err) {
+	if segment.Torn(err) || !passing(err) {
 		l.dir.failed(err)
 	}
 	return storageError(err)
@@ -281,10 +285,12 @@ func (l *Log) appended(c *Config, bytes int) {
 	l.dir.metrics().appended(bytes)
 	f := l.dir.flusher
 	switch {
-	case c.Durable, l.rolled.Load() && l.rolled.Swap(false):
+	case c.Durable:
 		f.touch(l, f.after(flushDelay))
 	case c.FlushMessages < math.MaxInt64 && l.unflushed() >= c.FlushMessages:
 		f.touch(l, urgent)
+	case l.rolled.Load() && l.rolled.Swap(false):
+		f.touch(l, f.after(flushDelay))
 	case c.FlushMs < math.MaxInt64:
 		f.touch(l, f.after(time.Duration(min(c.FlushMs, math.MaxInt64/int64(time.Millisecond)))*time.Millisecond))
 	}

@@ -18,13 +18,14 @@ func compareLogs(a, b *Log) int {
 func (s *Store) Delete(l *Log) error {
 	d := l.dir
 	d.start()
-	l.takeTurn()
+	l.takeTurn() // a load or a flush that was under way is over, and none comes any more
 	defer func() { <-l.turn }()
 	closed := error(ErrClosed)
 	l.offline.CompareAndSwap(nil, &closed)
 	l.mu.Lock() // an append that was under way is over
 	segs := *l.segments.Load()
 	l.publish(nil)
+	l.pending = pending{}
 	l.mu.Unlock()
 	for _, seg := range segs {
 		seg.Close()

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"path"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -220,16 +221,26 @@ func (d *directory) vouched(tp protocol.TopicPartition) bool {
 	return ok
 }
 
-// checkpointed is what the checkpoints say of a partition: the offset below which everything was durable (known is false if there is none), and the log start offset.
+// checkpointed is what the checkpoints say of a partition: the offset below which everything was durable (known is false if there is none), and the log start offset. Of a
+// folder that nothing vouches for they know nothing: what they say is of a deleted topic of the same name.
 func (d *directory) checkpointed(tp protocol.TopicPartition) (point, start protocol.Offset, known bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if _, vouched := d.vouch[tp]; !vouched {
+		return 0, 0, false
+	}
 	point, known = d.points[tp]
 	return point, d.starts[tp], known
 }
 
-// record notes the folders of new partitions in the manifest, durably.
+// record notes the folders of new partitions in the manifest, durably. The checkpoints must not know their names from deleted topics any more: from here on they are believed.
 func (d *directory) record(added []*flush) error {
+	if slices.ContainsFunc(added, d.remembered) {
+		d.dirty.Store(true)
+		if err := d.checkpoint(); err != nil {
+			return err
+		}
+	}
 	folders := make([]checkpoint.Folder, len(added))
 	for i, w := range added {
 		folders[i] = checkpoint.Folder{Partition: w.l.tp, ID: w.l.id}
@@ -245,6 +256,15 @@ func (d *directory) record(added []*flush) error {
 		d.vouch[f.Partition], d.folders[f.Partition] = f.ID, f.ID
 	}
 	return nil
+}
+
+// remembered tells whether the checkpoints on disk hold offsets of an earlier partition of the name.
+func (d *directory) remembered(w *flush) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, point := d.points[w.l.tp]
+	_, start := d.starts[w.l.tp]
+	return point || start
 }
 
 // disown takes a partition off the manifest, durably.
@@ -279,7 +299,7 @@ func (d *directory) checkpoint() error {
 	if err == nil {
 		err = checkpoint.WriteOffsets(d.fs, d.path, checkpoint.LogStarts, starts)
 	}
-	if err != nil && diskFull(err) {
+	if err != nil && passing(err) {
 		d.dirty.Store(true)
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"ottla/log/vfs"
 	"ottla/protocol"
 )
 
@@ -26,9 +27,9 @@ func storageError(err error) error {
 	return fmt.Errorf("%w: %w", kerr.KafkaStorageError, err)
 }
 
-// diskFull tells whether err is about room, which comes back.
-func diskFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+// passing tells whether err is about room or about descriptors: nothing is lost, and both come back. Anything else that a write meets is the end of its directory.
+func passing(err error) bool {
+	return vfs.DiskFull(err) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 func outOfRange(o, start, end protocol.Offset) error {

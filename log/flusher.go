@@ -142,6 +142,7 @@ func (f *flusher) pass() {
 		if !l.tryTurn() {
 			continue
 		}
+		l.passedBy.Store(false)
 		n := len(f.work)
 		f.work = f.work[:n+1]
 		f.work[n] = flush{files: f.work[n].files[:0]} // keep the memory
@@ -163,7 +164,7 @@ type flush struct {
 	folder    bool
 	names     bool
 	err       error
-	retry     bool // err is a full disk that lost nothing
+	retry     bool // err passes, and has lost nothing
 }
 
 // collect notes what there is to do for l. Its token is taken.
@@ -232,7 +233,7 @@ func (d *directory) syncAll(work []flush) {
 // sync makes the log's files durable, in the order that recovery relies on: records, what belongs to sealed segments, epochs, names.
 func (w *flush) sync() {
 	defer w.release()
-	if w.l.Err() != nil {
+	if w.err = w.l.Err(); w.err != nil { // deleted, perhaps: then nothing may vouch for its folder
 		return
 	}
 	for _, h := range w.files {
@@ -241,7 +242,7 @@ func (w *flush) sync() {
 		}
 	}
 	if w.err = w.syncBeside(); w.err != nil {
-		w.retry = diskFull(w.err)
+		w.retry = passing(w.err)
 		return
 	}
 	if w.names || w.folder || len(w.sealed) > 0 || len(w.snapshots) > 0 {
@@ -292,16 +293,15 @@ func (d *directory) addFolders(work []flush) {
 		err = d.record(added)
 	}
 	for _, w := range added {
-		w.err = err
+		w.err, w.retry = err, err != nil && passing(err)
 	}
 }
 
-// retryDelay is how long a flush waits that has met a full disk.
+// retryDelay is how long a flush waits that has met a full disk, or no descriptor left.
 const retryDelay = time.Second
 
 // finish moves the durable end on, gives the token back and tells the observer: without the token, because an observer may wait for a lock whose holder waits for the token.
-// A failed sync is never repeated: what it left
-// unwritten may be gone from the page cache, so the directory is done.
+// A failed sync is never repeated: what it left unwritten may be gone from the page cache, so the directory is done.
 func (w *flush) finish() {
 	l := w.l
 	switch {
@@ -343,8 +343,9 @@ func (w *flush) putBack() {
 	l.epochs.changed = l.epochs.changed || w.newEpochs
 }
 
-// tryTurn takes the log's token if it is free.
+// tryTurn takes the log's token if it is free. If not, its holder will see passedBy: it is set while the token is still taken.
 func (l *Log) tryTurn() bool {
+	l.passedBy.Store(true)
 	select {
 	case l.turn <- struct{}{}:
 		return true
@@ -356,10 +357,12 @@ func (l *Log) tryTurn() bool {
 // takeTurn waits for the token.
 func (l *Log) takeTurn() { l.turn <- struct{}{} }
 
-// endTurn gives it back, and calls the flusher if something came up meanwhile: it may have passed by.
+// endTurn gives it back, and calls the flusher if it has passed by meanwhile, or if something came up.
 func (l *Log) endTurn() {
 	<-l.turn
-	if l.unsynced() {
+	if l.passedBy.Swap(false) {
+		l.dir.flusher.touch(l, urgent)
+	} else if l.unsynced() {
 		l.dir.flusher.touch(l, l.dir.flusher.after(flushDelay))
 	}
 }
@@ -374,7 +377,7 @@ func (l *Log) unsynced() bool {
 	return l.config.Load().Durable && l.durable.Load() < l.end.Load() || len(l.pending.sealed) > 0
 }
 
-// Flush makes everything that is in the log durable before it returns. Observer.Durable is called from here.
+// Flush makes everything that is in the log durable before it returns nil. Observer.Durable is called from here.
 func (l *Log) Flush() error {
 	if err := l.ensure(); err != nil {
 		return err
@@ -383,7 +386,7 @@ func (l *Log) Flush() error {
 	work := make([]flush, 1)
 	l.collect(&work[0])
 	l.dir.flush(work)
-	if err := l.Err(); err != nil {
+	if err := work[0].err; err != nil {
 		return storageError(err)
 	}
 	return nil

@@ -14,23 +14,35 @@ import (
 	"ottla/protocol"
 )
 
-// load brings the log from disk to where it was. After a clean stop that is a look at names, sizes and the last batches; otherwise it recovers.
-// A failure takes the log offline: its files are left as they are.
-func (l *Log) load() {
-	c := l.config.Load()
-	l.rollMs = l.segmentMs(c)
+// loadOnce loads the log unless that was done, or the log is done for: a deleted one must not touch the folder, which may be another's by now. The error is one that passes;
+// the next use tries again.
+func (l *Log) loadOnce() error {
+	l.takeTurn()
+	defer l.endTurn()
+	if l.loaded.Load() || l.Err() != nil {
+		return nil
+	}
 	l.dir.start()
 	err := l.dir.err()
 	if err == nil {
-		err = l.loadFolder(c)
+		err = l.load()
+	}
+	if err != nil && passing(err) {
+		return err
 	}
 	if err != nil {
 		l.fail(err)
 	}
 	l.loaded.Store(true)
-	if err == nil && l.unsynced() {
-		l.dir.flusher.touch(l, l.dir.flusher.after(flushDelay))
-	}
+	return nil
+}
+
+// load brings the log from disk to where it was. After a clean stop that is a look at names, sizes and the last batches; otherwise it recovers.
+// A failure that does not pass takes the log offline: its files are left as they are.
+func (l *Log) load() error {
+	l.reckonRoll()
+	l.pending, l.epochs = pending{}, epochs{} // an earlier try may have left something
+	return l.loadFolder(l.config.Load())
 }
 
 func (l *Log) loadFolder(c *Config) error {

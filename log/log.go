@@ -23,7 +23,6 @@ type Log struct {
 	observer Observer
 
 	config  atomic.Pointer[Config]
-	loading sync.Once
 	loaded  atomic.Bool
 	offline atomic.Pointer[error]
 
@@ -33,10 +32,11 @@ type Log struct {
 	durable  atomic.Int64                       // durable end offset
 	recent   recent
 
-	flushAt atomic.Int64  // when the flusher is to come, on its clock; 0: it is not
-	seenEnd int64         // the log end that the housekeeper saw last
-	rolled  atomic.Bool   // a new file wants the flusher, whatever the durability
-	turn    chan struct{} // the token of who syncs or reshapes the files
+	flushAt  atomic.Int64  // when the flusher is to come, on its clock; 0: it is not
+	seenEnd  int64         // the log end that the housekeeper saw last
+	rolled   atomic.Bool   // a new file wants the flusher, whatever the durability
+	turn     chan struct{} // the token of who loads, syncs or reshapes the files
+	passedBy atomic.Bool   // the flusher came while the token was taken
 
 	mu        sync.Mutex
 	reshaping bool // segments are being replaced: no appends
@@ -109,9 +109,14 @@ func (l *Log) Config() Config { return *l.config.Load() }
 // SetConfig changes the configuration, from the next append on.
 func (l *Log) SetConfig(c Config) {
 	l.config.Store(&c)
+	l.reckonRoll()
+}
+
+// reckonRoll follows the configuration in force.
+func (l *Log) reckonRoll() {
 	l.mu.Lock()
-	l.rollMs = l.segmentMs(&c)
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	l.rollMs = l.segmentMs(l.config.Load())
 }
 
 // Err is why the log is offline, nil if it is not.
@@ -125,7 +130,9 @@ func (l *Log) Err() error {
 // ensure loads the log on first use. The error is for the caller's client.
 func (l *Log) ensure() error {
 	if !l.loaded.Load() {
-		l.loading.Do(l.load)
+		if err := l.loadOnce(); err != nil {
+			return storageError(err)
+		}
 	}
 	if err := l.Err(); err != nil {
 		return storageError(err)
@@ -180,12 +187,14 @@ func (l *Log) EpochEnd(wanted protocol.LeaderEpoch) (protocol.LeaderEpoch, proto
 	return l.epochs.endOf(wanted, protocol.Offset(l.end.Load()))
 }
 
-// AssignEpoch notes that epoch begins at start, before any record of it: a new leader does so when it takes over.
-func (l *Log) AssignEpoch(epoch protocol.LeaderEpoch, start protocol.Offset) error {
+// BeginEpoch notes that epoch begins at the log's end, before any record of it, and tells where that is: a new leader does so when it takes over. Appends of older epochs
+// are refused from then on.
+func (l *Log) BeginEpoch(epoch protocol.LeaderEpoch) (start protocol.Offset, err error) {
 	if err := l.ensure(); err != nil {
-		return err
+		return protocol.NoOffset, err
 	}
 	l.mu.Lock()
+	start = protocol.Offset(l.end.Load())
 	l.epochs.assign(epoch, start)
 	// A log without a folder keeps the entry in memory until its first append makes one.
 	dirty := l.epochs.changed && len(*l.segments.Load()) > 0
@@ -193,7 +202,7 @@ func (l *Log) AssignEpoch(epoch protocol.LeaderEpoch, start protocol.Offset) err
 	if dirty {
 		l.dir.flusher.touch(l, l.dir.flusher.after(flushDelay))
 	}
-	return nil
+	return start, nil
 }
 
 func nowMs() int64 { return time.Now().UnixMilli() }

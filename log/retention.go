@@ -43,7 +43,7 @@ func (l *Log) retain(producerMs int64) ([]*segment.Segment, error) {
 	l.mu.Lock()
 	l.producers.Expire(nowMs(), producerMs)
 	l.mu.Unlock()
-	segs := *l.segments.Load()
+	end, segs := l.end.Load(), *l.segments.Load()
 	n, err := l.expired(segs)
 	if err != nil || n == 0 {
 		return nil, err
@@ -53,7 +53,7 @@ func (l *Log) retain(producerMs int64) ([]*segment.Segment, error) {
 	if l.Err() != nil {
 		return nil, nil
 	}
-	dropped, err := l.release(n, segs[n-1])
+	dropped, err := l.release(segs[:n], end)
 	l.dir.report()
 	if len(dropped) > 0 {
 		l.dir.dirty.Store(true)
@@ -103,13 +103,19 @@ func (l *Log) expired(segs []*segment.Segment) (n int, err error) {
 	return n, nil
 }
 
-// release takes the first n segments, of which last is the last, out of the log. If that is all of them a new one is made first, so that the log's end stays known.
-func (l *Log) release(n int, last *segment.Segment) ([]*segment.Segment, error) {
+// release takes the oldest segments, which are those given, out of the log, which ended at end when they were looked at. If that is all of them a new one is made first, so that
+// the log's end stays known.
+func (l *Log) release(old []*segment.Segment, end int64) ([]*segment.Segment, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	segs := *l.segments.Load()
-	if n > len(segs) || segs[n-1] != last {
+	segs, n := *l.segments.Load(), len(old)
+	if n > len(segs) || segs[n-1] != old[n-1] {
 		return nil, nil // reshaped meanwhile; the next check looks again
+	}
+	if n == len(segs) && l.end.Load() != end {
+		if n--; n == 0 {
+			return nil, nil // what came since the look is new, and keeps its segment
+		}
 	}
 	if n == len(segs) {
 		if _, err := l.roll(protocol.Offset(l.end.Load()), l.config.Load(), nowMs()); err != nil {
@@ -118,9 +124,6 @@ func (l *Log) release(n int, last *segment.Segment) ([]*segment.Segment, error) 
 		segs = *l.segments.Load()
 	}
 	start := segs[n].Base()
-	if start > protocol.Offset(l.durable.Load()) && l.config.Load().Durable {
-		return nil, nil // appended since the look
-	}
 	l.publish(slices.Clone(segs[n:]))
 	if int64(start) > l.start.Load() {
 		l.start.Store(int64(start))

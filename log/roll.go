@@ -89,9 +89,9 @@ func (l *Log) add(base protocol.Offset, c *Config, now int64) (*segment.Segment,
 // publish makes segs, which nobody else changes, the log's. The caller holds mu.
 func (l *Log) publish(segs []*segment.Segment) { l.segments.Store(&segs) }
 
-// fileFailed is the error of an append that could not make a file: a full disk passes, anything else is the end of the directory.
+// fileFailed is the error of an append that could not make a file: what passes is an answer to the client, anything else is the end of the directory.
 func (l *Log) fileFailed(err error) error {
-	if !diskFull(err) {
+	if !passing(err) {
 		l.dir.failed(err)
 	}
 	return storageError(err)

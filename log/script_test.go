@@ -203,8 +203,9 @@ var commands = map[string]func(*scriptRun, *arguments) error{
 	"delete":         func(s *scriptRun, _ *arguments) error { return s.store.Delete(s.log) },
 	"sleep":          (*scriptRun).sleep,
 	"epochs":         (*scriptRun).epochs,
-	"assign-epoch": func(s *scriptRun, a *arguments) error {
-		return s.log.AssignEpoch(protocol.LeaderEpoch(number(a.plain[0])), a.offset(1))
+	"begin-epoch": func(s *scriptRun, a *arguments) error {
+		_, err := s.log.BeginEpoch(protocol.LeaderEpoch(number(a.plain[0])))
+		return err
 	},
 	"time":    (*scriptRun).byTime,
 	"newest":  (*scriptRun).newest,

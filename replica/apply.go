@@ -109,6 +109,7 @@ func (m *Manager) delete(p *Partition) {
 	p.resign()
 	m.count--
 	m.checkpoint.forget(p.log.TopicPartition())
+	m.checkpoint.moved() // the file still has the name, and the next topic may take it
 	m.deletions.add(p.log)
 }
 

@@ -121,8 +121,8 @@ func (p *Partition) begin() error {
 	if epoch == protocol.NoLeaderEpoch {
 		return p.notLeader()
 	}
-	end := p.log.LogEndOffset()
-	if err := p.log.AssignEpoch(epoch, end); err != nil {
+	end, err := p.log.BeginEpoch(epoch)
+	if err != nil {
 		return err
 	}
 	if p.log.Config().Durable && p.log.DurableEndOffset() < end {

@@ -77,11 +77,9 @@ func FuzzDecide(f *testing.F) {
 			return
 		}
 		o.Reply.AppendTo(nil)
-		rs, err := record.Decode(record.Encode(o.Records))
-		if err != nil {
+		if _, _, err := c.live.ApplyList(c.env.At, 1, record.Encode(o.Records)); err != nil {
 			t.Fatal(err)
 		}
-		c.live.Apply(c.env.At, 1, rs)
 	})
 }
 

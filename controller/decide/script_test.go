@@ -106,11 +106,10 @@ func (c *cluster) write(rs []*record.Record) {
 	c.live, _ = c.live.Apply(at, 1, rs)
 	replayed := image.Empty()
 	for at, b := range c.entries {
-		rs, err := record.Decode(b)
-		if err != nil {
+		var err error
+		if replayed, _, err = replayed.ApplyList(protocol.Offset(at), 1, b); err != nil {
 			c.t.Fatal(err)
 		}
-		replayed, _ = replayed.Apply(protocol.Offset(at), 1, rs)
 	}
 	if a, b := dump(c.live), dump(replayed); a != b {
 		c.t.Fatalf("live:\n%s\nreplayed:\n%s", a, b)

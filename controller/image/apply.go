@@ -14,7 +14,25 @@ import (
 // Apply is the image after the raft entry at the given offset and term, whose records are rs, and what they changed. i stays as it is.
 // It cannot fail on records that were decided against i: one that does not fit is a bug, on this node or where it was decided, and panics.
 func (i *Image) Apply(at protocol.Offset, term protocol.Term, rs []*record.Record) (*Image, *Delta) {
-	e := &editor{
+	e := i.edit(at, term)
+	for _, r := range rs {
+		e.apply(r)
+	}
+	return e.end()
+}
+
+// ApplyList is Apply for records as the log holds them (record.Encode), one in memory at a time. Errors are those of record.Each.
+func (i *Image) ApplyList(at protocol.Offset, term protocol.Term, list []byte) (*Image, *Delta, error) {
+	e := i.edit(at, term)
+	if err := record.Each(list, e.apply); err != nil {
+		return nil, nil, err
+	}
+	next, delta := e.end()
+	return next, delta, nil
+}
+
+func (i *Image) edit(at protocol.Offset, term protocol.Term) *editor {
+	return &editor{
 		old: i, at: at,
 		next: &Image{
 			term: term, offset: at, clusterID: i.clusterID, controller: i.controller, partitions: i.partitions,
@@ -22,9 +40,9 @@ func (i *Image) Apply(at protocol.Offset, term protocol.Term, rs []*record.Recor
 		},
 		topics: edit(i.topics), byID: edit(i.byID), alike: edit(i.alike), configs: edit(i.configs),
 	}
-	for _, r := range rs {
-		e.apply(r)
-	}
+}
+
+func (e *editor) end() (*Image, *Delta) {
 	e.next.topics, e.next.byID, e.next.alike, e.next.configs = e.topics.table, e.byID.table, e.alike.table, e.configs.table
 	return e.next, e.delta()
 }
@@ -46,6 +64,7 @@ type editor struct {
 	last           *Topic // the topic of the record before: partitions come in runs
 }
 
+// apply keeps nothing of r but strings and pointers to scalars: it may be used again (record.Each).
 func (e *editor) apply(r *record.Record) {
 	switch k := r.Kind.(type) {
 	case *record.Record_Cluster:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"path"
 
 	"ottla/log/vfs"
@@ -61,7 +62,7 @@ type stateFile struct {
 }
 
 // createState makes the file with its first state; it exists, whole and durable, or not at all.
-func createState(fs vfs.FS, dir string, id identity, hs hardState) error {
+func createState(fsys vfs.FS, dir string, id identity, hs hardState) error {
 	if len(id.clusterID) > maxClusterID {
 		return fmt.Errorf("create %s: cluster id of %d bytes, at most %d", stateName, len(id.clusterID), maxClusterID)
 	}
@@ -73,16 +74,16 @@ func createState(fs vfs.FS, dir string, id identity, hs hardState) error {
 	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 	b = b[:stateSize]
 	hs.encode(b[statePage:], 1)
-	return writeFile(fs, dir, stateName, func(f vfs.File) error {
+	return writeFile(fsys, dir, stateName, func(f vfs.File) error {
 		_, err := f.WriteAt(b, 0)
 		return err
 	})
 }
 
 // writeFile makes a file under a temporary name, then durable, then known under its own.
-func writeFile(fs vfs.FS, dir, name string, fill func(vfs.File) error) error {
+func writeFile(fsys vfs.FS, dir, name string, fill func(vfs.File) error) error {
 	temporary, final := path.Join(dir, name+temporarySuffix), path.Join(dir, name)
-	f, err := fs.Create(temporary)
+	f, err := fsys.Create(temporary)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", final, err)
 	}
@@ -91,10 +92,10 @@ func writeFile(fs vfs.FS, dir, name string, fill func(vfs.File) error) error {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = fs.Rename(temporary, final)
+		err = fsys.Rename(temporary, final)
 	}
 	if err == nil {
-		err = fs.SyncDir(dir)
+		err = fsys.SyncDir(dir)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", final, err)
@@ -103,8 +104,8 @@ func writeFile(fs vfs.FS, dir, name string, fill func(vfs.File) error) error {
 }
 
 // openState reads the file. An error that is fs.ErrNotExist means there is none yet; ErrDamaged that it is not as it was left.
-func openState(fs vfs.FS, dir string) (*stateFile, identity, hardState, error) {
-	f, err := fs.Open(path.Join(dir, stateName))
+func openState(fsys vfs.FS, dir string) (*stateFile, identity, hardState, error) {
+	f, err := fsys.Open(path.Join(dir, stateName))
 	if err != nil {
 		return nil, identity{}, hardState{}, fmt.Errorf("open %s: %w", stateName, err)
 	}
@@ -198,3 +199,12 @@ func (s *stateFile) writeSync(hs hardState) error {
 
 // close makes the last commit durable.
 func (s *stateFile) close() error { return errors.Join(s.file.SyncData(), s.file.Close()) }
+
+// Founded tells whether the folder holds a node's memory.
+func Founded(fsys vfs.FS, dir string) (bool, error) {
+	_, err := fsys.Stat(path.Join(dir, stateName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -89,7 +89,7 @@ func (s *Storage) open() (err error) {
 // checkFresh accepts a folder without a state file only if nothing was ever decided there: at most a bootstrap that did not come to its end.
 func (s *Storage) checkFresh() error {
 	if s.snapshot != nil || s.log.LogStartOffset() > 0 || s.log.LogEndOffset() > firstEntry+1 {
-		return fmt.Errorf("%w: there are entries, but no %s", ErrDamaged, stateName)
+		return fmt.Errorf("%w: there are entries, but no %s: it was lost, or Apache Kafka wrote them", ErrDamaged, stateName)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,7 +66,7 @@ func equal(a, b []*Record) bool {
 
 func TestListReadsBack(t *testing.T) {
 	for _, rs := range [][]*Record{nil, every()[:1], every()} {
-		got, err := Decode(Encode(rs))
+		got, err := read(Encode(rs))
 		if err != nil || !equal(got, rs) {
 			t.Fatalf("%v\n%v\n%v", rs, got, err)
 		}
@@ -115,7 +116,7 @@ func marshal(t *testing.T, m proto.Message) []byte {
 	return b
 }
 
-func TestDecodeRefuses(t *testing.T) {
+func TestEachRefuses(t *testing.T) {
 	future := protowire.AppendVarint(protowire.AppendTag(nil, 99, protowire.VarintType), 1)
 	known := marshal(t, Of(&ControllerChange{NodeId: 1}))
 	withField := func(kind protowire.Number, m proto.Message) []byte {
@@ -153,7 +154,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"too many endpoints":  {frame(manyEndpoints()), ErrMalformed},
 		"larger than the max": {make([]byte, MaxSize+1), ErrMalformed},
 	} {
-		if got, err := Decode(c.in); !errors.Is(err, c.want) || got != nil {
+		if got, err := read(c.in); !errors.Is(err, c.want) || got != nil {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
@@ -178,7 +179,7 @@ func newerList(t *testing.T) *Record {
 // manyEndpoints is a broker with more empty endpoints (tag and size, two bytes each) than a list may have messages.
 func manyEndpoints() []byte {
 	body := bytes.Repeat([]byte{0x22, 0}, MaxCount+1)
-	return protowire.AppendBytes(protowire.AppendTag(nil, registrationKind, protowire.BytesType), body)
+	return protowire.AppendBytes(protowire.AppendTag(nil, 4, protowire.BytesType), body)
 }
 
 func TestEncodeRefusesLongLists(t *testing.T) {
@@ -233,36 +234,73 @@ func TestOfRefusesWhatIsNoKind(t *testing.T) {
 	Of(&Endpoint{})
 }
 
-// FuzzDecode: no panic, errors of the two kinds only, allocation within what list.go promises, and what is read is written the same.
-func FuzzDecode(f *testing.F) {
+// read is every record of a list, copied: Each uses them again.
+func read(b []byte) (rs []*Record, err error) {
+	err = Each(b, func(r *Record) { rs = append(rs, proto.CloneOf(r)) })
+	if err != nil {
+		return nil, err
+	}
+	return rs, nil
+}
+
+// FuzzEach: no panic, errors of the two kinds only, allocation within what Each promises, and what is read is written the same.
+func FuzzEach(f *testing.F) {
 	f.Add(Encode(every()))
 	for _, r := range every() {
 		f.Add(Encode([]*Record{r}))
 	}
 	f.Add([]byte{1, 1, 2, 0x22, 0})
+	f.Add(Encode(partitions()[:100]))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		rs, err := Decode(b)
-		runtime.ReadMemStats(&after)
-		if used, most := after.TotalAlloc-before.TotalAlloc, uint64(64<<10+4*len(b)+512*messages(b)); used > most {
-			t.Fatalf("%d bytes allocated for %d, at most %d allowed", used, len(b), most)
-		}
+		err := checkAllocation(t, b)
+		rs, _ := read(b)
 		if err != nil {
 			if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrNewer) || rs != nil {
 				t.Fatalf("%v, %v", rs, err)
 			}
 			return
 		}
-		again, err := Decode(Encode(rs))
+		again, err := read(Encode(rs))
 		if err != nil || !equal(again, rs) {
 			t.Fatalf("%v\n%v\n%v", rs, again, err)
 		}
 	})
 }
 
-// messages is at most how many records and nested messages lie in b: no two begin at the same byte, and each has a tag and a size.
-func messages(b []byte) int { return len(b)/2 + 1 }
+func checkAllocation(t *testing.T, b []byte) error {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := Each(b, func(*Record) {})
+	runtime.ReadMemStats(&after)
+	if used, most := after.TotalAlloc-before.TotalAlloc, uint64(64<<10+4*len(b)); used > most {
+		t.Errorf("%d bytes allocated for %d, at most %d allowed", used, len(b), most)
+	}
+	return err
+}
+
+// TestAllocationIsBounded reads lists that are small on disk for what is in them.
+func TestAllocationIsBounded(t *testing.T) {
+	id := bytesOf(1, 16)
+	for name, r := range map[string]*Record{
+		"empty":     Of(&ControllerChange{}),
+		"partition": partitions()[0],
+		"change":    Of(&PartitionChange{TopicId: id, Isr: &BrokerList{}, Replicas: &BrokerList{}, Elr: &BrokerList{}, LastKnownElr: &BrokerList{}, Leader: of(int32(0))}),
+		"config":    Of(&Config{Value: of("")}),
+		"broker":    Of(&BrokerRegistration{IncarnationId: id, Epoch: of(int64(0)), Rack: of(""), Endpoints: []*Endpoint{{}, {}, {}}, Features: []*FeatureRange{{}, {}}}),
+		"long list": Of(&Partition{TopicId: id, Isr: make([]int32, 100_000)}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			rs := slices.Repeat([]*Record{r}, 5_000)
+			if name == "long list" {
+				rs = rs[:3]
+			}
+			if err := checkAllocation(t, Encode(rs)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
 
 func BenchmarkEncodePartitions(b *testing.B) {
 	rs := partitions()
@@ -272,12 +310,12 @@ func BenchmarkEncodePartitions(b *testing.B) {
 	}
 }
 
-func BenchmarkDecodePartitions(b *testing.B) {
+func BenchmarkEachPartitions(b *testing.B) {
 	in := Encode(partitions())
 	b.SetBytes(int64(len(in)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Decode(in); err != nil {
+		if err := Each(in, func(*Record) {}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -35,8 +35,8 @@ func saturatingAdd(a, b int64) int64 {
 }
 
 // ValidateClient is what every produced batch goes through: records must be exactly one batch, whole and undamaged, with the fields that a client may set.
-// It decodes the header into h. It looks only at header and CRC, so that a producer's compression costs the broker nothing; Validate looks deeper.
-// No record needs to be seen for a batch to be stored and sent on: a lie behind the header hurts only readers of that batch, whom Reader protects.
+// It decodes the header into h. It looks only at header and CRC, so that a producer's compression costs the broker nothing; Validate looks deeper, and the log has it do so
+// where nothing needs to be inflated. A lie in compressed records hurts only readers of that batch, whom Reader protects.
 //
 // Errors, as Kafka's (LogValidator, UnifiedLog.analyzeAndValidateRecords, ProduceRequest.validateRecords): CORRUPT_MESSAGE, which clients retry, for damage; INVALID_RECORD for
 // an offset range that contradicts the count, no records, more than one batch, a base offset other than 0, control records and producer fields that contradict each other;

@@ -34,8 +34,8 @@ func (e *RecordErrors) Unwrap() error { return e.err }
 
 const maxRecordErrors = 1000
 
-// Validate walks the records of the batch b, whose header h a ValidateClient has accepted: for compacted topics (each record needs a key), before a change of codec, and where the
-// operator wants every record seen. It finds what a header can hide: counts, deltas, sizes and times that are not those of the records, and more bytes than there should be.
+// Validate walks the records of the batch b, whose header h a ValidateClient has accepted: if they are plain, for compacted topics (each record needs a key), and before a change of
+// codec. It finds what a header can hide: counts, deltas, sizes and times that are not those of the records, and more bytes than there should be.
 // A max timestamp that is not that of the records is mended in b and h, with a new CRC, as Kafka does.
 //
 // Plain batches cost a walk over their varints and no allocation; compressed ones are inflated into pooled memory up to the limit.

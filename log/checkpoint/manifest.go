@@ -47,7 +47,7 @@ type Manifest struct {
 	size    int64 // bytes of whole lines
 	changes int   // in the file
 	folders map[protocol.TopicPartition]protocol.TopicID
-	failed  error // a write that failed is never tried again: what is on disk is not known
+	failed  error // after a write that failed, other than for want of room, nothing is tried again: what is on disk is not known
 }
 
 // CreateManifest replaces the manifest in dir by one that lists the given folders, durably, and opens it.
@@ -237,6 +237,9 @@ func (m *Manifest) append(changes []byte, count int) error {
 	}
 	line := appendLine(nil, changes)
 	_, err := m.file.WriteAt(line, m.size)
+	if err != nil && vfs.DiskFull(err) && m.file.Truncate(m.size) == nil {
+		return fmt.Errorf("append to %s: %w", m.name(), err)
+	}
 	if err == nil {
 		err = m.file.Sync()
 	}
@@ -255,12 +258,19 @@ func appendLine(b, changes []byte) []byte {
 	return append(append(b, changes...), '\n')
 }
 
-// compact replaces the file when most of it is history.
+// compact replaces the file when most of it is history. Without the room for another file it stays as it is.
 func (m *Manifest) compact() error {
 	if m.changes <= 2*len(m.folders)+slack {
 		return nil
 	}
-	return m.rewrite()
+	err := m.rewrite()
+	if err != nil && vfs.DiskFull(err) {
+		return nil
+	}
+	if err != nil {
+		m.failed = err
+	}
+	return err
 }
 
 // rewrite replaces the file by one that lists the folders, a line each, and opens that.
@@ -277,8 +287,7 @@ func (m *Manifest) rewrite() error {
 		m.file, err = m.fs.Open(m.name())
 	}
 	if err != nil {
-		m.failed = fmt.Errorf("rewrite %s: %w", m.name(), err)
-		return m.failed
+		return fmt.Errorf("rewrite %s: %w", m.name(), err)
 	}
 	m.size, m.changes = int64(len(data)), len(m.folders)
 	return nil

@@ -132,9 +132,27 @@ func TestManifestCompacts(t *testing.T) {
 	must(t, m.Close())
 }
 
+// TestManifestWithoutRoom: a full disk is no damage, and what fits later is appended.
+func TestManifestWithoutRoom(t *testing.T) {
+	d := disk(t)
+	f := vfs.NewFaulty(d)
+	m, err := CreateManifest(f, dir, nil)
+	must(t, err)
+	a := folder(t, "a", 0)
+	f.Set(vfs.Rule{Ops: vfs.OpWrite, Err: syscall.ENOSPC, Short: 10})
+	if err := m.Add(a); !errors.Is(err, syscall.ENOSPC) {
+		t.Error(err)
+	}
+	wantFolders(t, d.CrashClone(nil, 1))
+	f.Set()
+	must(t, m.Add(a))
+	must(t, m.Close())
+	wantFolders(t, d.CrashClone(nil, 0), a)
+}
+
 // TestManifestNeverRetries fails an append: what is listed stays, the caller is told each time, and the next start finds one of the two states.
 func TestManifestNeverRetries(t *testing.T) {
-	for _, rule := range []vfs.Rule{{Ops: vfs.OpWrite, Err: syscall.ENOSPC, Short: 10}, {Ops: vfs.OpSync, Err: syscall.EIO}} {
+	for _, rule := range []vfs.Rule{{Ops: vfs.OpWrite, Err: syscall.EIO, Short: 10}, {Ops: vfs.OpSync, Err: syscall.EIO}} {
 		d := disk(t)
 		f := vfs.NewFaulty(d)
 		m, err := CreateManifest(f, dir, nil)

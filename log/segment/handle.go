@@ -34,7 +34,7 @@ func (h *Handle) pin() bool {
 // Release gives one pin back; the last one closes the file.
 func (h *Handle) Release() {
 	if h.refs.Add(-1) == 0 {
-		// Nothing unsynced can be lost here: a dirty file is pinned by its writer until its sync.
+		// No record that is unsynced can be lost here: its file is pinned by its writer until the sync.
 		_ = h.file.Close()
 	}
 }

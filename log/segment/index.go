@@ -53,8 +53,7 @@ type index struct {
 	filed int        // entries in the file
 	tail  []byte     // entries after those
 
-	dirty *Handle // the writer's pin on a file that has unsynced bytes
-	held  bool    // entries stay in memory: the index is the draft of another's
+	held bool // entries stay in memory: the index is the draft of another's
 }
 
 // tailSize is the bytes of entries that may wait in memory: one page of file.
@@ -116,32 +115,40 @@ func (x *index) add(e []byte) {
 	}
 }
 
-// spill writes the tail to the file, creating it if there is none.
+// spill writes the tail to the file, creating it if there is none. The file is not pinned until its sync, as a .log file is: thousands of segments are written to at a time. Should
+// that lose a write error, the entries do not fit the batches, which every lookup would notice.
 func (x *index) spill() error {
-	if x.dirty == nil {
-		open := x.acquire
-		if x.filed == 0 {
-			open = x.create
-		}
-		h, err := open()
-		if err != nil {
-			return err
-		}
-		x.dirty = h
-	}
-	if len(x.tail) == 0 {
-		return nil
-	}
-	if n, err := x.dirty.file.WriteAt(x.tail, int64(x.filed)*int64(x.width)); err != nil {
+	h, err := x.write()
+	if err != nil {
 		return err
-	} else if n != len(x.tail) {
-		return io.ErrShortWrite
+	}
+	h.Release()
+	return nil
+}
+
+// write is spill, and leaves the file pinned for the caller.
+func (x *index) write() (*Handle, error) {
+	open := x.acquire
+	if x.filed == 0 {
+		open = x.create
+	}
+	h, err := open()
+	if err != nil || len(x.tail) == 0 {
+		return h, err
+	}
+	n, err := h.file.WriteAt(x.tail, int64(x.filed)*int64(x.width))
+	if err == nil && n != len(x.tail) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		h.Release()
+		return nil, err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.filed += len(x.tail) / x.width
 	x.tail = x.tail[:0]
-	return nil
+	return h, nil
 }
 
 // last is the newest entry.
@@ -237,22 +244,12 @@ func floorIn(entries []byte, width int, f field, key int64) int {
 	return low * width
 }
 
-// sync writes what is left, makes the file durable and lets go of it.
+// sync writes what is left and makes the file durable.
 func (x *index) sync() error {
-	if err := x.spill(); err != nil {
+	h, err := x.write()
+	if err != nil {
 		return err
 	}
-	if err := x.dirty.file.SyncData(); err != nil {
-		return err
-	}
-	x.letGo()
-	return nil
-}
-
-// letGo ends the writer's pin.
-func (x *index) letGo() {
-	if x.dirty != nil {
-		x.dirty.Release()
-		x.dirty = nil
-	}
+	defer h.Release()
+	return h.SyncData()
 }

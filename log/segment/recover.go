@@ -98,7 +98,6 @@ func (s *Segment) forget() {
 
 // reset empties the index; the next spill empties the file.
 func (x *index) reset() {
-	x.letGo()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.ready, x.filed, x.tail = true, 0, nil

@@ -235,18 +235,11 @@ func (s *Segment) SyncIndexes() error {
 // Unsaved tells whether an index has entries that are not in its file: a reader had to rebuild it.
 func (s *Segment) Unsaved() bool { return s.offsets.unsaved() || s.times.unsaved() }
 
-// letGo ends all pins of the writer: the segment is about to go.
-func (s *Segment) letGo() {
+// Close gives the files up: they are closed as soon as their last readers are done, and cannot be reached through s any more. What is unsynced stays unsynced.
+func (s *Segment) Close() {
 	if h := s.TakeDirty(); h != nil {
 		h.Release()
 	}
-	s.offsets.letGo()
-	s.times.letGo()
-}
-
-// Close gives the files up: they are closed as soon as their last readers are done, and cannot be reached through s any more. What is unsynced stays unsynced.
-func (s *Segment) Close() {
-	s.letGo()
 	s.log.retire()
 	s.offsets.retire()
 	s.times.retire()

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"syscall"
 )
 
 // Errors are those of io/fs: fs.ErrNotExist, fs.ErrExist, and on Linux the syscall errors (ENOSPC, EIO, EROFS) wrapped in *fs.PathError.
@@ -61,3 +62,8 @@ type File interface {
 
 // ErrLocked says that another process, or another holder in this one, has the lock.
 var ErrLocked = errors.New("locked by another process")
+
+// DiskFull tells whether err is about room (ENOSPC, EDQUOT), which comes back.
+func DiskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
