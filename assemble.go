@@ -2,6 +2,7 @@ package ottla
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -51,7 +52,7 @@ func ms(v config.Values, name string) time.Duration {
 	return time.Duration(v.Int(name)) * time.Millisecond
 }
 
-// openStore takes the folders, or prepares empty ones, and learns who this node is.
+// openStore takes the folders, and prepares those that are new.
 func (n *Node) openStore(context.Context) error {
 	v := n.values()
 	store, err := log.OpenStore(log.StoreOptions{FS: n.FS, Dirs: n.dirs, Logger: n.Logger, Metrics: n.metrics.log,
@@ -61,20 +62,8 @@ func (n *Node) openStore(context.Context) error {
 	}
 	n.store = store
 	n.closing = append(n.closing, func(context.Context) error { return store.Close() })
-	meta, formatted := store.Meta()
-	if formatted {
-		n.id, n.clusterID = meta.NodeID, meta.ClusterID
-		if n.nodeID != nil && *n.nodeID != n.id {
-			return fmt.Errorf("the data folder is node %d's, and this is to be node %d: nothing was touched", n.id, *n.nodeID)
-		}
-	} else {
-		n.id, n.clusterID = firstNodeID, protocol.NewID().String()
-		if n.nodeID != nil {
-			n.id = *n.nodeID
-		}
-		if err := store.Format(n.clusterID, n.id); err != nil {
-			return err
-		}
+	if err := errors.Join(n.checkFounding(), store.Format(n.clusterID, n.id)); err != nil {
+		return err
 	}
 	n.run("log store", store.Run)
 	n.describeSelf()
@@ -141,6 +130,10 @@ func (n *Node) openServer(ctx context.Context) error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	n.listener = listener
+	n.closing = append(n.closing, func(context.Context) error {
+		_ = listener.Close() // for a start that ends before the server takes it; then it is closed already
+		return nil
+	})
 	v := n.values()
 	h := handlers.New(handlers.Options{
 		Broker: n.id, Partitions: leaders{n.replicas}, Controller: n.controller, ProducerIDs: controller.NewProducerIDs(n.controller, n.id), Authorizer: handlers.AllowAll{},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,17 +95,32 @@ func (s *settings) checkProperties() error {
 }
 
 func (s *settings) resolveDirs() error {
+	if s.Data != "" {
+		s.dirs = []string{s.Data}
+		return nil
+	}
 	for _, name := range []string{"log.dirs", "log.dir"} {
-		if s.Data == "" && s.Properties[name] != "" {
-			for dir := range strings.SplitSeq(s.Properties[name], ",") {
-				s.dirs = append(s.dirs, strings.TrimSpace(dir))
-			}
-			return nil
+		if s.Properties[name] != "" {
+			return s.listDirs(name)
 		}
 	}
-	s.dirs = []string{s.Data}
-	if s.Data == "" {
-		s.dirs = []string{defaultData}
+	s.dirs = []string{defaultData}
+	return nil
+}
+
+// listDirs takes the folders that a property names.
+func (s *settings) listDirs(name string) error {
+	for dir := range strings.SplitSeq(s.Properties[name], ",") {
+		if dir = strings.TrimSpace(dir); dir == "" {
+			continue
+		}
+		if dir = path.Clean(dir); slices.Contains(s.dirs, dir) {
+			return fmt.Errorf("%s names %s twice", name, dir)
+		}
+		s.dirs = append(s.dirs, dir)
+	}
+	if len(s.dirs) == 0 {
+		return fmt.Errorf("%s names no folder", name)
 	}
 	return nil
 }
@@ -120,6 +136,9 @@ func (s *settings) resolveListen() error {
 	if s.Listen == "" {
 		s.Listen = defaultListen
 	}
+	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
 	if s.Advertise == "" && s.Properties["advertised.listeners"] != "" {
 		a, err := s.clientListener("advertised.listeners")
 		if err != nil {
@@ -128,8 +147,11 @@ func (s *settings) resolveListen() error {
 		s.Advertise = a
 	}
 	if s.Advertise != "" {
-		if _, _, err := splitAddress(s.Advertise); err != nil {
+		switch host, port, err := splitAddress(s.Advertise); {
+		case err != nil:
 			return fmt.Errorf("advertised address: %w", err)
+		case host == "" || port == 0:
+			return fmt.Errorf("advertised address %s: no host, or port 0: clients could not connect to it", s.Advertise)
 		}
 	}
 	return nil

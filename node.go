@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
+	"sync"
 	"time"
 
 	"ottla/controller"
@@ -30,7 +32,11 @@ type Node struct {
 	listener   net.Listener
 	operators  *operators // nil without HTTP
 
-	closing []func(context.Context) error
+	founding bool // the folders hold no quorum yet
+
+	closing   []func(context.Context) error
+	closeOnce sync.Once
+	closeErr  error
 }
 
 // Start starts a node and returns when it serves clients. ctx bounds the start alone. Errors name what is wrong with the configuration or the data folder;
@@ -42,9 +48,13 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	}
 	began := time.Now()
 	n := &Node{settings: *s, metrics: newMetrics(), failed: failure{done: make(chan struct{})}}
-	for _, step := range []func(context.Context) error{n.openHTTP, n.openStore, n.openController, n.openServer, n.register, n.serve} {
-		if err := step(ctx); err != nil {
-			return nil, errors.Join(err, n.Close(ctx))
+	for _, step := range []func(context.Context) error{n.openHTTP, n.identify, n.openStore, n.openController, n.openServer, n.register, n.serve} {
+		err := ctx.Err()
+		if err == nil {
+			err = step(ctx)
+		}
+		if err != nil {
+			return nil, errors.Join(err, n.close(ctx))
 		}
 	}
 	n.Logger.Info("ready", "node", n.id, "cluster", n.clusterID, "listen", n.listener.Addr().String(), "took", time.Since(began).Round(time.Millisecond))
@@ -70,15 +80,25 @@ func (n *Node) NodeID() protocol.BrokerID { return n.id }
 func (n *Node) Done() <-chan struct{} { return n.failed.done }
 
 // Close stops the node: no new connections, replies under way leave until ctx ends, everything is flushed. A node that failed gives the reason.
+// A second Close waits for the first and gives the same.
 func (n *Node) Close(ctx context.Context) error {
+	n.closeOnce.Do(func() {
+		began := time.Now()
+		n.Logger.Info("stopping", "node", n.id)
+		n.closeErr = n.close(ctx)
+		n.Logger.Info("stopped", "node", n.id, "took", time.Since(began).Round(time.Millisecond))
+	})
+	return n.closeErr
+}
+
+func (n *Node) close(ctx context.Context) error {
 	var errs []error
 	if n.operators != nil {
 		n.operators.ready.Store(false)
 	}
-	for i := len(n.closing) - 1; i >= 0; i-- {
-		errs = append(errs, n.closing[i](ctx))
+	for _, end := range slices.Backward(n.closing) {
+		errs = append(errs, end(ctx))
 	}
-	n.closing = nil
 	select {
 	case <-n.failed.done:
 		errs = append(errs, n.failed.err)

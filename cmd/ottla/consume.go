@@ -50,7 +50,7 @@ func newConsume() *cobra.Command {
 type span struct{ next, end int64 }
 
 func (f *consumeFlags) run(ctx context.Context, w io.Writer, topic string) error {
-	adm, done, err := f.to.admin()
+	adm, done, err := f.to.admin(ctx)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (f *consumeFlags) run(ctx context.Context, w io.Writer, topic string) error
 	if len(offsets) == 0 {
 		return nil
 	}
-	cl, err := f.to.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}))
+	cl, err := f.to.client(ctx, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}), kgo.KeepControlRecords())
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (f *consumeFlags) poll(ctx context.Context, cl *kgo.Client, out *bufio.Writ
 		}
 		for it := fetches.RecordIter(); !it.Done(); {
 			r := it.Next()
-			if s := spans[r.Partition]; f.exitAtEnd && (s == nil || r.Offset >= s.end) {
+			if s := spans[r.Partition]; r.Attrs.IsControl() || f.exitAtEnd && (s == nil || r.Offset >= s.end) {
 				continue
 			}
 			if err := f.print(out, r); err != nil {
@@ -126,8 +126,7 @@ func (f *consumeFlags) poll(ctx context.Context, cl *kgo.Client, out *bufio.Writ
 	}
 }
 
-// passed drops the spans whose end the fetches reached and tells whether none is left. The high watermark counts too: the last offsets of a span
-// may hold no record (a control record, or one compacted away).
+// passed drops the spans whose end the fetches reached and tells whether none is left. Control records count: a span may end with one.
 func (f *consumeFlags) passed(fetches kgo.Fetches, spans map[int32]*span) bool {
 	fetches.EachPartition(func(ftp kgo.FetchTopicPartition) {
 		s := spans[ftp.Partition]
@@ -154,6 +153,9 @@ func (f *consumeFlags) spans(ctx context.Context, adm *kadm.Client, topic string
 		return nil, err
 	}
 	ends, err := adm.ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -166,9 +168,21 @@ func (f *consumeFlags) spans(ctx context.Context, adm *kadm.Client, topic string
 		e, _ := ends.Lookup(topic, s.Partition)
 		spans[s.Partition] = &span{next: max(s.Offset, at(s.Partition, s.Offset, e.Offset)), end: e.Offset}
 	})
-	if len(f.partitions) == 0 {
-		return spans, nil
+	if len(f.partitions) > 0 {
+		if spans, err = f.choose(spans, topic); err != nil {
+			return nil, err
+		}
 	}
+	for p, s := range spans {
+		if s.next > s.end { // a client would take it for lost data, and begin somewhere else
+			return nil, fmt.Errorf("--offset %d is past the end of %s-%d, which is %d", s.next, topic, p, s.end)
+		}
+	}
+	return spans, nil
+}
+
+// choose leaves the spans of the partitions asked for.
+func (f *consumeFlags) choose(spans map[int32]*span, topic string) (map[int32]*span, error) {
 	chosen := map[int32]*span{}
 	for _, p := range f.partitions {
 		if spans[p] == nil {
@@ -192,6 +206,9 @@ func (f *consumeFlags) startAt(ctx context.Context, adm *kadm.Client, topic stri
 			return nil, err
 		}
 		at, err := adm.ListOffsetsAfterMilli(ctx, ms, topic)
+		if err == nil {
+			err = at.Error()
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -218,38 +235,30 @@ func parseTime(s string) (ms int64, err error) {
 	return t.UnixMilli(), nil
 }
 
-// jsonRecord is a record as --output json prints it, one a line. Bytes that are not UTF-8 are replaced.
+// jsonRecord is a record as --output json prints it, one a line.
 type jsonRecord struct {
-	Topic     string            `json:"topic"`
-	Partition int32             `json:"partition"`
-	Offset    int64             `json:"offset"`
-	Timestamp time.Time         `json:"timestamp"`
-	Key       *string           `json:"key"`
-	Value     *string           `json:"value"`
-	Headers   map[string]string `json:"headers,omitempty"`
-}
-
-func text(b []byte) *string {
-	if b == nil {
-		return nil
-	}
-	s := string(b)
-	return &s
+	Topic     string       `json:"topic"`
+	Partition int32        `json:"partition"`
+	Offset    int64        `json:"offset"`
+	Timestamp time.Time    `json:"timestamp"`
+	Key       jsonBytes    `json:"key"`
+	Value     jsonBytes    `json:"value"`
+	Headers   []jsonHeader `json:"headers,omitempty"`
 }
 
 func (f *consumeFlags) print(w *bufio.Writer, r *kgo.Record) error {
 	if f.out.json() {
-		j := jsonRecord{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp.UTC(), Key: text(r.Key), Value: text(r.Value)}
+		j := jsonRecord{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp.UTC(), Key: r.Key, Value: r.Value}
 		for _, h := range r.Headers {
-			if j.Headers == nil {
-				j.Headers = map[string]string{}
-			}
-			j.Headers[h.Key] = string(h.Value)
+			j.Headers = append(j.Headers, jsonHeader{h.Key, h.Value})
 		}
 		return json.NewEncoder(w).Encode(j)
 	}
 	if f.keys {
-		if _, err := w.Write(append(r.Key, '\t')); err != nil {
+		if _, err := w.Write(r.Key); err != nil {
+			return err
+		}
+		if err := w.WriteByte('\t'); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -12,8 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +33,7 @@ func newDump() *cobra.Command {
 	var out output
 	c := &cobra.Command{
 		Use: "dump FILE|FOLDER...", Short: "Print the files of a partition's folder: batches, records, indexes", Args: cobra.MinimumNArgs(1),
-		Long: "Print .log, .index and .timeindex files, of ottla or of Apache Kafka; a folder stands for all of its files.\n" +
+		Long: "Print .log, .index and .timeindex files of ottla or of Apache Kafka, and snapshots of the metadata (.checkpoint); a folder stands for all of its files.\n" +
 			"Every batch is checked (CRC, and with --records each record); the exit code tells whether all were sound.",
 		Example: "  ottla dump ottla-data/numbers-0\n  ottla dump --records --output json ottla-data/numbers-0/00000000000000000000.log",
 		RunE: func(c *cobra.Command, args []string) error {
@@ -60,7 +59,11 @@ func (d *dumper) dump(args []string) error {
 			if err != nil || e.IsDir() {
 				return err
 			}
-			return d.file(name)
+			known, err := d.file(name)
+			if err == nil && !known && name == arg {
+				err = fmt.Errorf("%s: want a .log, .checkpoint, .index or .timeindex file, or a folder", name)
+			}
+			return err
 		})
 		if err != nil {
 			return err
@@ -69,25 +72,30 @@ func (d *dumper) dump(args []string) error {
 	return nil
 }
 
-func (d *dumper) file(name string) error {
-	width := map[string]int{".log": 0, ".index": 8, ".timeindex": 12}
-	w, ok := width[filepath.Ext(name)]
-	if !ok {
-		return nil
+// file prints a file, if it is of a kind that is known.
+func (d *dumper) file(name string) (known bool, err error) {
+	width := map[string]int{".log": 0, ".checkpoint": 0, ".index": 8, ".timeindex": 12}
+	w, known := width[filepath.Ext(name)]
+	if !known {
+		return false, nil
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return err
+		return true, err
 	}
 	defer f.Close() // read only: nothing to lose
+	info, err := f.Stat()
+	if err != nil {
+		return true, err
+	}
 	if d.json == nil {
 		fmt.Fprintf(d.w, "%s\n", name)
 	}
 	r := bufio.NewReaderSize(f, 1<<20)
 	if w == 0 {
-		return d.segment(name, r)
+		return true, d.segment(name, r, info.Size())
 	}
-	return d.index(name, r, w)
+	return true, d.index(name, r, w)
 }
 
 // batchLine is what dump tells of a batch.
@@ -110,15 +118,15 @@ type batchLine struct {
 }
 
 type recordLine struct {
-	Offset    int64       `json:"offset"`
-	Timestamp int64       `json:"timestamp"`
-	Key       *string     `json:"key"`
-	Value     *string     `json:"value"`
-	Headers   [][2]string `json:"headers,omitempty"`
+	Offset    int64        `json:"offset"`
+	Timestamp int64        `json:"timestamp"`
+	Key       jsonBytes    `json:"key"`
+	Value     jsonBytes    `json:"value"`
+	Headers   []jsonHeader `json:"headers,omitempty"`
 }
 
 // segment walks the batches of a .log file. What cannot be walked over ends it: there is no telling where the next batch begins.
-func (d *dumper) segment(name string, r *bufio.Reader) error {
+func (d *dumper) segment(name string, r *bufio.Reader, size int64) error {
 	var b []byte
 	for at := int64(0); ; at += int64(len(b)) {
 		head, err := r.Peek(batch.HeaderSize)
@@ -126,11 +134,16 @@ func (d *dumper) segment(name string, r *bufio.Reader) error {
 			return nil
 		}
 		var h batch.Header
-		if err == nil {
+		if err == io.EOF {
+			err = fmt.Errorf("cut short: %d bytes are left", len(head))
+		} else if err == nil {
 			err = batch.ParseHeader(head, &h)
 		}
 		if err != nil {
 			return d.batch(&batchLine{File: name, Position: at, Damage: err.Error()})
+		}
+		if int64(h.Size()) > size-at { // said before so much is allocated
+			return d.batch(&batchLine{File: name, Position: at, BaseOffset: int64(h.BaseOffset), Size: h.Size(), Damage: fmt.Sprintf("cut short: %d bytes are left", size-at)})
 		}
 		b = slices.Grow(b[:0], h.Size())[:h.Size()]
 		if _, err := io.ReadFull(r, b); err != nil {
@@ -178,24 +191,12 @@ func (d *dumper) readRecords(b []byte, l *batchLine) {
 		if err != nil || !more {
 			return
 		}
-		line := recordLine{Offset: int64(rec.Offset), Timestamp: rec.Timestamp, Key: readable(rec.Key), Value: readable(rec.Value)}
+		line := recordLine{Offset: int64(rec.Offset), Timestamp: rec.Timestamp, Key: slices.Clone(rec.Key), Value: slices.Clone(rec.Value)}
 		for k, v := range rec.Headers.All() {
-			line.Headers = append(line.Headers, [2]string{string(k), string(v)})
+			line.Headers = append(line.Headers, jsonHeader{string(k), slices.Clone(v)})
 		}
 		l.Records = append(l.Records, line)
 	}
-}
-
-// readable is text as it is, and other bytes as base64 behind a mark; nil is null.
-func readable(b []byte) *string {
-	if b == nil {
-		return nil
-	}
-	s := string(b)
-	if !utf8.Valid(b) {
-		s = "base64:" + base64.StdEncoding.EncodeToString(b)
-	}
-	return &s
 }
 
 func (d *dumper) batch(l *batchLine) error {
@@ -222,11 +223,11 @@ func (d *dumper) batch(l *batchLine) error {
 	return nil
 }
 
-func quoted(s *string) string {
-	if s == nil {
+func quoted(b jsonBytes) string {
+	if b == nil {
 		return "null"
 	}
-	return fmt.Sprintf("%q", *s)
+	return strconv.Quote(string(b))
 }
 
 // indexLine is one entry of an index, relative as it stands in the file: .index (offset → position) or .timeindex (timestamp → offset).
@@ -239,17 +240,21 @@ type indexLine struct {
 
 func (d *dumper) index(name string, r io.Reader, width int) error {
 	entry := make([]byte, width)
-	for {
+	for entries := 0; ; entries++ {
 		_, err := io.ReadFull(r, entry)
 		if err == io.EOF {
 			return nil
 		}
 		if err == io.ErrUnexpectedEOF {
 			d.bad++
-			return nil
+			_, err = fmt.Fprintf(os.Stderr, "%s: it ends within an entry\n", name)
+			return err
 		}
 		if err != nil {
 			return err
+		}
+		if entries > 0 && !slices.ContainsFunc(entry, func(b byte) bool { return b != 0 }) {
+			return nil // what Kafka allocated ahead: only the first entry may be all zero
 		}
 		l := indexLine{File: name}
 		if width == 12 {

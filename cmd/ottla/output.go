@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -50,9 +51,36 @@ func (o *output) print(c *cobra.Command, t table) error {
 	for _, row := range t.rows {
 		cells := make([]string, len(row))
 		for i, v := range row {
-			cells[i] = strings.Trim(fmt.Sprint(v), "[]")
+			cells[i] = cell(v)
 		}
 		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	return w.Flush()
+}
+
+// cell is a value as a table shows it: lists without brackets.
+func cell(v any) string {
+	if list, ok := v.([]int32); ok {
+		return strings.Trim(fmt.Sprint(list), "[]")
+	}
+	return fmt.Sprint(v)
+}
+
+// jsonBytes is bytes of a client in JSON: text where they are UTF-8, else base64 under a name of its own, so that nothing is lost. nil is null.
+type jsonBytes []byte
+
+func (b jsonBytes) MarshalJSON() ([]byte, error) {
+	switch {
+	case b == nil:
+		return []byte("null"), nil
+	case utf8.Valid(b):
+		return json.Marshal(string(b))
+	}
+	return json.Marshal(map[string][]byte{"base64": b})
+}
+
+// jsonHeader is a record's header; a key may come more than once.
+type jsonHeader struct {
+	Key   string    `json:"key"`
+	Value jsonBytes `json:"value"`
 }

@@ -4,12 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -32,7 +33,7 @@ type produceFlags struct {
 
 var (
 	codecs = map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
-	acks   = map[string]kgo.Acks{"0": kgo.NoAck(), "1": kgo.LeaderAck(), "all": kgo.AllISRAcks()}
+	acks   = map[string]kgo.Acks{"0": kgo.NoAck(), "1": kgo.LeaderAck(), "-1": kgo.AllISRAcks(), "all": kgo.AllISRAcks()}
 )
 
 func newProduce() *cobra.Command {
@@ -50,7 +51,7 @@ func newProduce() *cobra.Command {
 	c.Flags().Int32VarP(&f.partition, "partition", "p", -1, "the partition; -1 spreads by key")
 	c.Flags().StringVar(&f.acks, "acks", "all", "0, 1 or all")
 	c.Flags().StringVarP(&f.codec, "compression", "z", "none", "none, gzip, snappy, lz4 or zstd")
-	c.Flags().Int32Var(&f.maxBytes, "max-bytes", 16<<20, "the largest record, in bytes")
+	c.Flags().Int32Var(&f.maxBytes, "max-bytes", 1000012, "the largest line and the largest batch, in bytes; the topic's max.message.bytes must allow it")
 	c.Flags().BoolVar(&f.idempotent, "idempotent", true, "write each record exactly once (needs acks=all)")
 	c.Flags().BoolVar(&f.progress, "progress", false, "print progress even if standard error is not a terminal")
 	return c
@@ -65,9 +66,9 @@ func (f *produceFlags) options(topic string) ([]kgo.Opt, error) {
 	if !ok {
 		return nil, fmt.Errorf("--acks %s: want 0, 1 or all", f.acks)
 	}
-	opts := []kgo.Opt{kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(codec), kgo.RequiredAcks(a), kgo.AllowAutoTopicCreation(),
+	opts := []kgo.Opt{kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(codec), kgo.RequiredAcks(a), kgo.AllowAutoTopicCreation(), kgo.RecordDeliveryTimeout(deliveryTimeout),
 		kgo.ProducerBatchMaxBytes(f.maxBytes), kgo.BrokerMaxWriteBytes(max(100<<20, 2*f.maxBytes))}
-	if f.acks != "all" || !f.idempotent {
+	if a != kgo.AllISRAcks() || !f.idempotent {
 		opts = append(opts, kgo.DisableIdempotentWrite())
 	}
 	if f.partition >= 0 {
@@ -94,7 +95,7 @@ func (f *produceFlags) run(ctx context.Context, in io.Reader, topic string) erro
 		}
 		in = file
 	}
-	cl, err := f.to.client(opts...)
+	cl, err := f.to.client(ctx, opts...)
 	if err != nil {
 		return err
 	}
@@ -102,38 +103,85 @@ func (f *produceFlags) run(ctx context.Context, in io.Reader, topic string) erro
 	return f.lines(ctx, cl, in, p)
 }
 
-// lines produces every line of in and waits until all are acknowledged; the first failure ends it.
+const (
+	deliveryTimeout = 2 * time.Minute // how long a record may stay without an answer, as in Kafka's clients
+	flushTimeout    = 5 * time.Second // how long an interrupted command waits for the answers of what it sent
+	linesAhead      = 1024            // lines read before the client takes them
+)
+
+// lines produces every line of in and waits until all are acknowledged; the first failure ends it. An interrupt ends the reading: what was read is still written.
 func (f *produceFlags) lines(ctx context.Context, cl *kgo.Client, in io.Reader, p *progress) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var once sync.Once
 	headers, err := f.recordHeaders()
 	if err != nil {
 		return err
 	}
-	r := bufio.NewReaderSize(in, 1<<20)
-	for ctx.Err() == nil {
-		line, err := readLine(r, int(f.maxBytes))
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		size := int64(len(line))
-		cl.Produce(ctx, f.record(line, headers), func(_ *kgo.Record, err error) {
-			if err != nil {
-				once.Do(func() { cancel(err) })
-				return
+	sending, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	lines := readLines(sending, in, int(f.maxBytes))
+	for {
+		select {
+		case l, more := <-lines:
+			if !more {
+				return flush(sending, cl)
 			}
-			p.add(1, size)
-			p.done.Add(size + 1)
-		})
+			if l.err != nil {
+				return errors.Join(l.err, flush(sending, cl))
+			}
+			size := int64(len(l.text))
+			cl.Produce(sending, f.record(l.text, headers), func(_ *kgo.Record, err error) {
+				if err != nil {
+					cancel(err) // the first one counts
+					return
+				}
+				p.add(1, size)
+				p.done.Add(size + 1)
+			})
+		case <-sending.Done():
+			return context.Cause(sending)
+		case <-ctx.Done():
+			limited, stop := context.WithTimeout(sending, flushTimeout)
+			defer stop()
+			return errors.Join(ctx.Err(), flush(limited, cl))
+		}
 	}
-	if err := cl.Flush(ctx); err != nil && context.Cause(ctx) == nil {
+}
+
+// flush waits for the answers of everything produced; the failure of a record comes before that of the waiting.
+func flush(ctx context.Context, cl *kgo.Client) error {
+	if err := cl.Flush(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
 	return context.Cause(ctx)
+}
+
+// line is a line in memory of its own, without its end, or why there is none.
+type line struct {
+	text []byte
+	err  error
+}
+
+// readLines reads on a goroutine of its own, which may stay in a read that nothing ends, such as a terminal's, until the process does.
+func readLines(ctx context.Context, in io.Reader, limit int) <-chan line {
+	lines := make(chan line, linesAhead)
+	go func() {
+		defer close(lines)
+		r := bufio.NewReaderSize(in, 1<<20)
+		for {
+			text, err := readLine(r, limit)
+			if err == io.EOF {
+				return
+			}
+			select {
+			case lines <- line{text, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return lines
 }
 
 // readLine returns the next line in memory of its own, without its end; longer than limit is an error before it is held.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -95,6 +96,10 @@ func (f *serveFlags) run(c *cobra.Command) error {
 		f.node.NodeID = &f.nodeID
 	}
 	n, err := ottla.Start(c.Context(), f.node)
+	if err != nil && c.Context().Err() != nil && errors.Is(err, context.Canceled) {
+		logger.Info("stopped before it was ready", "reason", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"ottla/protocol"
 )
 
 func newTopic() *cobra.Command {
@@ -40,7 +42,7 @@ func newTopicCreate(to *connection) *cobra.Command {
 	c := &cobra.Command{
 		Use: "create NAME...", Short: "Create topics", Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, names []string) error {
-			adm, done, err := to.admin()
+			adm, done, err := to.admin(c.Context())
 			if err != nil {
 				return err
 			}
@@ -60,7 +62,7 @@ func newTopicCreate(to *connection) *cobra.Command {
 					failed = append(failed, refused(r.Topic, r.Err, r.ErrMessage))
 					continue
 				}
-				t.rows = append(t.rows, []any{r.Topic, r.ID.String(), r.NumPartitions, r.ReplicationFactor})
+				t.rows = append(t.rows, []any{r.Topic, protocol.TopicID(r.ID).String(), r.NumPartitions, r.ReplicationFactor})
 			}
 			return errors.Join(append(failed, out.print(c, t))...)
 		},
@@ -86,7 +88,7 @@ func newTopicList(to *connection) *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List topics", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			adm, done, err := to.admin()
+			adm, done, err := to.admin(c.Context())
 			if err != nil {
 				return err
 			}
@@ -117,7 +119,7 @@ func newTopicDescribe(to *connection) *cobra.Command {
 	c := &cobra.Command{
 		Use: "describe NAME...", Short: "Describe topics: partitions with leader, replicas and offsets, or configuration", Args: cobra.MinimumNArgs(1), ValidArgsFunction: to.completeTopics,
 		RunE: func(c *cobra.Command, names []string) error {
-			adm, done, err := to.admin()
+			adm, done, err := to.admin(c.Context())
 			if err != nil {
 				return err
 			}
@@ -189,7 +191,7 @@ func newTopicAlter(to *connection) *cobra.Command {
 	c := &cobra.Command{
 		Use: "alter NAME...", Short: "Add partitions, set and unset configuration", Args: cobra.MinimumNArgs(1), ValidArgsFunction: to.completeTopics,
 		RunE: func(c *cobra.Command, names []string) error {
-			adm, done, err := to.admin()
+			adm, done, err := to.admin(c.Context())
 			if err != nil {
 				return err
 			}
@@ -257,7 +259,7 @@ func newTopicDelete(to *connection) *cobra.Command {
 	return &cobra.Command{
 		Use: "delete NAME...", Aliases: []string{"rm"}, Short: "Delete topics and all their records", Args: cobra.MinimumNArgs(1), ValidArgsFunction: to.completeTopics,
 		RunE: func(c *cobra.Command, names []string) error {
-			adm, done, err := to.admin()
+			adm, done, err := to.admin(c.Context())
 			if err != nil {
 				return err
 			}
