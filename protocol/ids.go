@@ -3,7 +3,6 @@ package protocol
 import (
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"fmt"
 )
 
@@ -101,24 +100,26 @@ type TopicIDPartition struct {
 
 const maxTopicNameLength = 249
 
-// ErrInvalidTopicName says that a name is not one that Kafka allows.
-var ErrInvalidTopicName = errors.New("Topic name is invalid") // the words go to clients as they are
+// topicNameError says why a name is not one that Kafka allows, in Kafka's words: they go to clients as they are.
+type topicNameError string
+
+func (e topicNameError) Error() string { return "Topic name is invalid: " + string(e) }
 
 // ValidateTopicName accepts what Kafka's Topic.validate accepts: 1 to 249 of [a-zA-Z0-9._-], neither "." nor "..".
 // The error's words are Kafka's.
 func ValidateTopicName(name string) error {
 	switch {
 	case name == "":
-		return fmt.Errorf("%w: the empty string is not allowed", ErrInvalidTopicName)
+		return topicNameError("the empty string is not allowed")
 	case name == "." || name == "..":
-		return fmt.Errorf("%w: '%s' is not allowed", ErrInvalidTopicName, name)
+		return topicNameError("'" + name + "' is not allowed")
 	case len(name) > maxTopicNameLength:
-		return fmt.Errorf("%w: the length of '%s' is longer than the max allowed length %d", ErrInvalidTopicName, name, maxTopicNameLength)
+		return topicNameError(fmt.Sprintf("the length of '%s' is longer than the max allowed length %d", name, maxTopicNameLength))
 	}
 	for _, c := range []byte(name) {
 		ok := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-'
 		if !ok {
-			return fmt.Errorf("%w: '%s' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'", ErrInvalidTopicName, name)
+			return topicNameError("'" + name + "' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'")
 		}
 	}
 	return nil

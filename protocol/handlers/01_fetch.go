@@ -52,11 +52,13 @@ type fetchCall struct {
 	c   *server.Call
 	img *image.Image
 
-	scanner  wire.FetchScanner
-	session  session.Context
-	resolver imageResolver
-	minBytes int
-	maxBytes int
+	scanner   wire.FetchScanner
+	session   session.Context
+	resolver  imageResolver
+	minBytes  int
+	short     bool   // the call waits for more
+	postponed []byte // the body of a request whose session was in use; empty if not
+	maxBytes  int
 
 	reads   []fetchRead
 	out     log.ReadResult // here because a Partition is an interface: a local one would be allocated
@@ -89,40 +91,68 @@ func (h *Handlers) fetch(row *row, c *server.Call) {
 		return
 	}
 	c.Reply.SetFlexible(wire.FlexibleResponse(c.Key, c.Version))
-	if f.begin() {
+	switch err := f.begin(); {
+	case errors.Is(err, session.ErrInUse) && c.Hold(len(c.Body)):
+		f.postpone()
+	case err != nil:
+		f.refuseSession(err)
+		c.Done()
+		f.end()
+	case f.short:
 		f.wait()
-		return // Finish ends it
+	default:
+		c.Done()
+		f.end()
 	}
-	c.Done()
-	f.end()
 }
 
-// begin checks the request, enters its session and reads. True if there is nothing that must be told at once, and less than asked for: else the answer is written.
-func (f *fetchCall) begin() (mayWait bool) {
+// postpone keeps the request until it is its connection's oldest: the one that uses its session now has been answered then, if it came on the same connection.
+func (f *fetchCall) postpone() {
+	f.postponed = append(f.postponed[:0], f.c.Body...)
+	f.c.Park(f)
+	f.c.Wake()
+}
+
+// resume begins a postponed request. It waits no more: an answer that holds less than asked for is one that every client can take.
+func (f *fetchCall) resume() {
+	err := f.scanner.Reset(f.c.Version, f.postponed)
+	if err == nil {
+		f.scanner.MaxWaitMs = 0
+		err = f.begin()
+	}
+	if err != nil {
+		f.refuseSession(err)
+	}
+}
+
+// begin checks the request, enters its session and reads; an error is the session's. It leaves an answer, unless the read is short: less than asked for was found, and nothing that must be told at once.
+func (f *fetchCall) begin() error {
 	f.img = f.h.Controller.Image()
 	if err := f.check(); err != nil {
 		f.refuse(err)
-		return false
+		return nil
 	}
 	f.resolver.img = f.img
 	err := f.h.Sessions.Begin(&f.session, &f.scanner, &f.resolver, f.c.Received)
 	f.resolver.img = nil
 	if err != nil {
-		f.refuseSession(err)
-		return false
+		return err
 	}
 	f.maxBytes = max(0, min(int(f.scanner.MaxBytes), f.h.limitsOf(f.img).fetchMaxBytes))
 	f.minBytes = min(int(f.scanner.MinBytes), f.maxBytes)
 	f.read()
-	if f.urgent || f.bytes >= f.minBytes || f.scanner.MaxWaitMs <= 0 || len(f.reads) == 0 || !f.holdReads() {
+	f.short = !f.urgent && f.bytes < f.minBytes && f.scanner.MaxWaitMs > 0 && len(f.reads) > 0 && f.holdReads()
+	if !f.short {
 		f.answer()
-		return false
 	}
-	return true
+	return nil
 }
 
 // fetchCost is about what one partition of a fetch takes in memory, in bytes: its read, its place in the session's request and in the purgatory.
-const fetchCost = 512
+const fetchCost = 384
+
+// keepPostponed is how many bytes of a postponed request a pooled call keeps room for.
+const keepPostponed = 4 << 10
 
 // holdReads takes the memory that the reads keep while the call is parked. A node that has none to spare does not let a fetch wait.
 func (f *fetchCall) holdReads() bool {
@@ -298,14 +328,18 @@ func (f *fetchCall) release() {
 	}
 }
 
-// Finish reads again and answers, whatever woke it: records, a failure that the read will find, or the deadline.
+// Finish reads again and answers, whatever woke it: records, a failure that the read will find, or the deadline. A postponed request is read now.
 func (f *fetchCall) Finish(c *server.Call) {
 	f.waiter.Finish()
-	if c.Alive() {
+	switch {
+	case len(f.postponed) > 0 && c.Alive():
+		f.resume()
+	case len(f.postponed) > 0:
+	case c.Alive():
 		f.img = f.h.Controller.Image()
 		f.read()
 		f.answer()
-	} else {
+	default:
 		f.session.End()
 	}
 	f.end()
@@ -318,7 +352,10 @@ func (f *fetchCall) end() {
 	if cap(f.reads) > keepPartitions {
 		f.reads, f.waiter = nil, purgatory.Waiter{}
 	}
-	f.img, f.scanner, f.c = nil, wire.FetchScanner{}, nil
+	if f.postponed = f.postponed[:0]; cap(f.postponed) > keepPostponed {
+		f.postponed = nil
+	}
+	f.img, f.scanner, f.c, f.short = nil, wire.FetchScanner{}, nil, false
 	giveBack(&fetchCalls, c)
 }
 

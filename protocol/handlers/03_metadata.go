@@ -26,6 +26,7 @@ package handlers
 // node that leads the metadata quorum, where Kafka names any live broker.
 
 import (
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -253,6 +254,7 @@ func (m *metadataAnswer) topic(img *image.Image, w *wanted) kmsg.MetadataRespons
 		return t
 	}
 	t.TopicID = w.found.ID
+	t.Partitions = slices.Grow(t.Partitions, len(w.found.Partitions))
 	for i := range w.found.Partitions {
 		t.Partitions = append(t.Partitions, m.partition(img, int32(i), &w.found.Partitions[i]))
 	}

@@ -10,7 +10,8 @@ package handlers
 // A topic or this broker lists every config of the table, or those named; the dynamic defaults list what is set. A sensitive value is null. A broker config is read-only if it
 // can only be set at start. UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION; INVALID_REQUEST for another broker's id, which that broker has to be asked.
 // Not done: broker loggers, client metrics and groups are INVALID_REQUEST: there is nothing to describe yet.
-// Differs from Apache Kafka: a resource type without a meaning fails alone and not the whole request. Configs that belong to Java classes or to ZooKeeper are not in the table.
+// Differs from Apache Kafka: a resource that is named again is answered once, as a megabyte of names would else be gigabytes of answer; a resource type without a meaning
+// fails alone and not the whole request. Configs that belong to Java classes or to ZooKeeper are not in the table.
 
 import (
 	"slices"
@@ -27,8 +28,14 @@ import (
 func describeConfigs(r *request, req *kmsg.DescribeConfigsRequest) kmsg.Response {
 	img := r.Controller.Image()
 	resp := kmsg.NewPtrDescribeConfigsResponse()
-	for i := range req.Resources {
-		in := &req.Resources[i]
+	type in = kmsg.DescribeConfigsRequestResource
+	type resource struct {
+		of   kmsg.ConfigResourceType
+		name string
+	}
+	resources := onceEach(req.Resources, func(in *in) resource { return resource{in.ResourceType, in.ResourceName} })
+	for i := range resources {
+		in := &resources[i]
 		out := kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName, out.ErrorMessage = in.ResourceType, in.ResourceName, new(string) // empty and not null, as Kafka sends it
 		definitions, values, err := r.described(img, in)

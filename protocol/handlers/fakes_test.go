@@ -362,13 +362,17 @@ type client struct {
 	correlation int32
 }
 
-func (b *broker) dial(t testing.TB) *client {
+func (b *broker) dial(t testing.TB) *client { return b.dialWith(t, server.Options{}) }
+
+// dialWith connects to a server of its own with the options o.
+func (b *broker) dialWith(t testing.TB, o server.Options) *client {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := server.New(server.Options{Dispatcher: b.Handlers, MaxFrame: MaxFrame(1 << 20)})
+	o.Dispatcher, o.MaxFrame = b.Handlers, MaxFrame(1<<20)
+	s := server.New(o)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ctx, l, "PLAINTEXT") }()

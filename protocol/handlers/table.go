@@ -110,6 +110,10 @@ func api[T any, P interface {
 	kmsg.Request
 }](v versions, s scope, f frame, o order, a access, handle func(*request, P) kmsg.Response) row {
 	return direct(P(new(T)).Key(), v, s, f, o, a, func(h *Handlers, row *row, c *server.Call) {
+		if err := c.AwaitRoom(); err != nil {
+			c.Close(err)
+			return
+		}
 		req := P(new(T))
 		if err := wire.Decode(req, c.Version, c.Body); err != nil {
 			c.Close(err)

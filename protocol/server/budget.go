@@ -1,11 +1,18 @@
 package server
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
 // budget is a byte semaphore for the whole node: first come, first served, so that a large frame is not starved by small ones.
 type budget struct {
 	total   int64
-	metrics *Metrics
+	gauge   func(used int64)  // may be nil
+	reclaim func(bytes int64) // called without locks by a waiter that lost its patience; may be nil
+
+	overdrawn atomic.Bool // more than total is used
 
 	mu      sync.Mutex
 	used    int64
@@ -25,11 +32,45 @@ func (b *budget) tryAcquire(n int) bool {
 	b.mu.Lock()
 	ok := len(b.waiters) == 0 && b.used+b.clamp(n) <= b.total
 	if ok {
-		b.used += b.clamp(n)
+		b.add(b.clamp(n))
 	}
-	b.metrics.setBudget(b.used)
 	b.mu.Unlock()
 	return ok
+}
+
+// add changes what is used. The caller holds mu.
+func (b *budget) add(n int64) {
+	b.used += n
+	b.overdrawn.Store(b.used > b.total)
+	if b.gauge != nil {
+		b.gauge(b.used)
+	}
+}
+
+// overdraw takes n bytes without asking: they are there already. It is given back by repay.
+func (b *budget) overdraw(n int64) {
+	b.mu.Lock()
+	b.add(n)
+	b.mu.Unlock()
+}
+
+// repay gives back what overdraw or tryHalf took.
+func (b *budget) repay(n int64) {
+	b.mu.Lock()
+	b.add(-n)
+	b.grant()
+	b.mu.Unlock()
+}
+
+// tryHalf takes n bytes if half of the budget stays free: for what may be kept for long.
+func (b *budget) tryHalf(n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.used+n > b.total/2 {
+		return false
+	}
+	b.add(n)
+	return true
 }
 
 // acquire takes n bytes, waiting for its turn until one of the channels is closed; false then, with nothing taken. The caller must not hold bytes of the budget
@@ -43,14 +84,33 @@ func (b *budget) acquire(n int, gone, stop <-chan struct{}) bool {
 	b.waiters = append(b.waiters, w)
 	b.grant()
 	b.mu.Unlock()
-	select {
-	case <-w.granted:
-		return true
-	case <-gone:
-	case <-stop:
+	impatient := time.NewTicker(patience)
+	defer impatient.Stop()
+	for {
+		select {
+		case <-w.granted:
+			return true
+		case <-impatient.C:
+			if missing := b.missing(w); missing > 0 && b.reclaim != nil {
+				b.reclaim(missing)
+			}
+			continue
+		case <-gone:
+		case <-stop:
+		}
+		b.withdraw(w)
+		return false
 	}
-	b.withdraw(w)
-	return false
+}
+
+// missing is how many bytes the waiter whose turn it is lacks; 0 for the others.
+func (b *budget) missing(w *budgetWaiter) int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiters) == 0 || b.waiters[0] != w {
+		return 0
+	}
+	return b.used + w.n - b.total
 }
 
 // withdraw takes a waiter back out, and its bytes back if they were granted at the same moment.
@@ -64,13 +124,13 @@ func (b *budget) withdraw(w *budgetWaiter) {
 			return
 		}
 	}
-	b.used -= w.n
+	b.add(-w.n)
 	b.grant()
 }
 
 func (b *budget) release(n int) {
 	b.mu.Lock()
-	b.used -= b.clamp(n)
+	b.add(-b.clamp(n))
 	b.grant()
 	b.mu.Unlock()
 }
@@ -79,10 +139,9 @@ func (b *budget) release(n int) {
 func (b *budget) grant() {
 	for len(b.waiters) > 0 && b.used+b.waiters[0].n <= b.total {
 		w := b.waiters[0]
-		b.used += w.n
+		b.add(w.n)
 		b.waiters[0] = nil
 		b.waiters = b.waiters[1:]
 		close(w.granted)
 	}
-	b.metrics.setBudget(b.used)
 }

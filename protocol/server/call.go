@@ -24,15 +24,18 @@ type Call struct {
 	Received      time.Time // when the frame was complete
 	Conn          *Conn
 	Reply         Reply // fill in, then Done
-	Scratch       any   // a handler's own reusable state: found again when the slot is reused; nil at first
+	Scratch       any   // the handler's own: the server does not look at it
 
 	// answer is set by Dispatch on the reader's goroutine and published by returned.
 	answer   answer
 	closeErr error
 	finisher Finisher
 
-	size     int  // of a reply that was done at once
-	finished bool // Finish has run, or runs; the writer's, and at last bury's
+	held     int64 // bytes taken from the budget of replies: by Hold, and for the reply itself
+	charged  int64 // of those, for the reply
+	maker    bool  // between AwaitRoom and the end of Dispatch
+	size     int   // of a reply that was done at once
+	finished bool  // Finish has run, or runs; the writer's, and at last bury's
 
 	// Guarded by the connection's lock.
 	returned bool // Dispatch is over: the call may be finished and sent
@@ -84,6 +87,76 @@ func (c *Call) Alive() bool { return !c.Conn.gone.Load() }
 
 // Throttle keeps the connection from being read for d from now (KIP-219: the reply itself leaves at once, and tells the client).
 func (c *Call) Throttle(d time.Duration) { c.Conn.throttle(d) }
+
+// AwaitRoom is for calls whose reply may be much larger than the request, before that is made: it waits while replies, of whatever connection, hold more memory than they
+// may, and has only as many of them made at once as there are processors. Dispatch only. An error says that the connection or the server ended first; Close takes it.
+func (c *Call) AwaitRoom() error {
+	conn := c.Conn
+	s := conn.server
+	if s == nil {
+		return nil // a Conn{} that no server made
+	}
+	if s.replies.overdrawn.Load() || len(s.makers) == cap(s.makers) {
+		conn.endPass() // our own may be among them, and nothing that others need is held while the peer takes them
+		conn.watchPeer(true)
+		defer conn.beginPass()
+		defer conn.watchPeer(false)
+	}
+	select {
+	case s.makers <- struct{}{}:
+		c.maker = true
+	case <-conn.done:
+		return conn.endedWhileWaiting()
+	case <-s.stop:
+		return errStopped
+	}
+	if s.replies.overdrawn.Load() && !s.replies.acquire(0, conn.done, s.stop) {
+		return conn.endedWhileWaiting()
+	}
+	return nil
+}
+
+// made ends what AwaitRoom began.
+func (c *Call) made() {
+	if c.maker {
+		c.maker = false
+		<-c.Conn.server.makers
+	}
+}
+
+// Hold takes n bytes of the node's memory for what the call keeps while it is parked; they come back when its reply has left. False if there are not that many to
+// spare: then it had better be answered now.
+func (c *Call) Hold(n int) bool {
+	if s := c.Conn.server; s == nil || !s.replies.tryHalf(int64(n)) {
+		return s == nil // a Conn{} that no server made has memory enough
+	}
+	c.take(int64(n))
+	return true
+}
+
+// charge takes the memory that the reply has come to hold, unless it is next to nothing. The budget is not asked: see AwaitRoom.
+func (c *Call) charge() {
+	if more := c.Reply.memory() - c.charged; more > smallBuffer {
+		c.charged += more
+		c.take(more)
+		c.Conn.server.replies.overdraw(more)
+	}
+}
+
+func (c *Call) take(n int64) {
+	c.held += n
+	c.Conn.out.hold.bytes.Add(n)
+}
+
+// letGo drops the reply and gives back all memory.
+func (c *Call) letGo() {
+	c.Reply.Reset()
+	if c.held > 0 {
+		c.Conn.out.hold.bytes.Add(-c.held)
+		c.Conn.server.replies.repay(c.held)
+		c.held, c.charged = 0, 0
+	}
+}
 
 // reset makes the slot ready for another request; Conn and Scratch stay. The caller holds the connection's lock; the last reply was reset when it had left.
 func (c *Call) reset() {

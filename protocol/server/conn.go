@@ -5,10 +5,13 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ottla/protocol"
 )
@@ -47,8 +50,10 @@ type Conn struct {
 	// unsent is the bytes of replies, done at once, that have not left; lastSent when some last did.
 	unsent   int
 	lastSent time.Time
-	pauseTo  time.Time // reading is throttled; zero if not
-	hurry    bool      // shutdown: what is parked is not waited for
+	pauseTo  time.Time   // reading is throttled; zero if not
+	unread   bool        // the reader waits for a slot, and would not see the peer hang up
+	lookout  *time.Timer // runs lookForPeer while unread; nil until needed
+	hurry    bool        // shutdown: what is parked is not waited for
 	dead     bool
 	cause    error // why it died
 }
@@ -107,7 +112,12 @@ func (c *Conn) Software() (name, version string) {
 }
 
 // SetSoftware stores the client's name and version.
-func (c *Conn) SetSoftware(name, version string) { c.software.Store(&software{name, version}) }
+func (c *Conn) SetSoftware(name, version string) {
+	c.software.Store(&software{strings.Clone(name[:min(len(name), maxSoftware)]), strings.Clone(version[:min(len(version), maxSoftware)])})
+}
+
+// maxSoftware is how much of a client's name and version is kept, in bytes: it stays for as long as the connection does.
+const maxSoftware = 64
 
 // Metadata is what SetMetadata stored, nil at first: the state of an authentication that takes several requests.
 func (c *Conn) Metadata() any {
@@ -154,6 +164,51 @@ func (c *Conn) kill(cause error) {
 	c.change.Broadcast()
 }
 
+// lookoutPeriod is how long a peer that has hung up may go unnoticed while the connection is not read.
+const lookoutPeriod = time.Second
+
+// watchPeer says that the reader waits for others, and when that is over.
+func (c *Conn) watchPeer(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unread = false; on {
+		c.lookOut()
+	}
+}
+
+// lookOut has the peer looked after as long as unread. The caller holds mu.
+func (c *Conn) lookOut() {
+	c.unread = true
+	switch {
+	case c.raw == nil:
+	case c.lookout == nil:
+		c.lookout = time.AfterFunc(lookoutPeriod, c.lookForPeer)
+	default:
+		c.lookout.Reset(lookoutPeriod)
+	}
+}
+
+// lookForPeer ends the connection if the peer has closed it. What it sent before, and is not read, hides that from a read: so the kernel is asked for the state. (A peer that sent
+// more than fits into the socket is not heard at all before it is read: that takes until the longest poll ends.)
+func (c *Conn) lookForPeer() {
+	c.mu.Lock()
+	needed := c.unread && !c.dead
+	c.mu.Unlock()
+	if !needed {
+		return
+	}
+	gone := false
+	_ = c.raw.Control(func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		gone = err == nil && info.State != unix.BPF_TCP_ESTABLISHED
+	})
+	if gone {
+		c.kill(io.EOF)
+		return
+	}
+	c.lookout.Reset(lookoutPeriod)
+}
+
 // stopReading makes the reader end soon. The order matters: the reader sets its deadline first and then looks at stopping.
 func (c *Conn) stopReading() {
 	c.mu.Lock()
@@ -171,10 +226,12 @@ func (c *Conn) stopWaiting() {
 	c.change.Broadcast()
 }
 
-// drain waits until all replies have left, or cannot any more. Nothing is read meanwhile, so a peer that has gone shows only when a write fails: hence the limit.
+// drain waits until all replies have left, or cannot any more. Nothing is read meanwhile, so the peer is looked after; and there is a limit.
 func (c *Conn) drain() {
 	limit := time.AfterFunc(c.server.o.WriteTimeout, func() { c.kill(errDrainTimeout) })
 	defer limit.Stop()
+	c.watchPeer(true)
+	defer c.watchPeer(false)
 	c.mu.Lock()
 	for oldest := c.ring.oldest(); oldest != nil && !c.dead && (oldest.ready() || !c.hurry); oldest = c.ring.oldest() {
 		c.change.Wait()
@@ -199,7 +256,7 @@ func (c *Conn) bury() {
 			call.finished = true
 			call.finisher.Finish(call)
 		}
-		call.Reply.Reset()
+		call.letGo()
 	}
 }
 

@@ -14,6 +14,7 @@ type input struct {
 	have    int     // bytes in buf
 	limit   int     // how far buf is filled
 	charged int     // bytes taken from the budget
+	hold    hold    // tells others about charged
 
 	head     [peekSize]byte // valid while buf is nil, then also the first bytes of buf
 	headSize int
@@ -48,7 +49,7 @@ func (in *input) take(c *Conn) {
 	size := max(in.usual, smallBuffer)
 	if size > smallBuffer {
 		if c.server.budget.tryAcquire(size) {
-			in.charged = size
+			in.charge(size)
 		} else {
 			size = smallBuffer
 		}
@@ -62,8 +63,20 @@ func (in *input) take(c *Conn) {
 func (in *input) setLimit(frameSize int) {
 	in.limit = len(in.buf.b)
 	if frameSize > largeBuffer {
-		in.limit = frameSize
+		in.limit = min(in.limit, frameSize)
 	}
+}
+
+// waitSmall keeps the beginning of a large frame in the smallest buffer, until that is full.
+func (in *input) waitSmall(c *Conn, rest []byte) {
+	if len(in.buf.b) == smallBuffer {
+		in.have = copy(in.buf.b, rest)
+		return
+	}
+	small := takeBuffer(smallBuffer)
+	n := copy(small.b, rest)
+	in.drop(c)
+	in.buf, in.have = small, n
 }
 
 // drop gives the buffer back.
@@ -75,10 +88,16 @@ func (in *input) drop(c *Conn) {
 	}
 }
 
+// charge notes n bytes taken from the budget.
+func (in *input) charge(n int) {
+	in.charged = n
+	in.hold.bytes.Store(int64(n))
+}
+
 func (in *input) uncharge(c *Conn) {
-	if in.charged > 0 {
-		c.server.budget.release(in.charged)
-		in.charged = 0
+	if n := in.charged; n > 0 {
+		in.charge(0)
+		c.server.releaseFrame(n)
 	}
 }
 

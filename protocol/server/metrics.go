@@ -14,14 +14,15 @@ import (
 // Metrics counts what the server does. A nil *Metrics counts nothing. The series of an API key appear with its first request; keys that Kafka does not have
 // share one label, so a client cannot make more of them.
 type Metrics struct {
-	requests  *prometheus.CounterVec
-	latency   *prometheus.HistogramVec
-	bytesIn   prometheus.Counter
-	bytesOut  prometheus.Counter
-	open      prometheus.Gauge
-	refused   prometheus.Counter
-	budget    prometheus.Gauge
-	throttled prometheus.Counter
+	requests      *prometheus.CounterVec
+	latency       *prometheus.HistogramVec
+	bytesIn       prometheus.Counter
+	bytesOut      prometheus.Counter
+	open          prometheus.Gauge
+	refused       prometheus.Counter
+	requestMemory prometheus.Gauge
+	replyMemory   prometheus.Gauge
+	throttled     prometheus.Counter
 
 	keys [knownKeys + 1]atomic.Pointer[keyMetrics] // resolved once: no label look-up per request
 }
@@ -45,14 +46,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "ottla_request_duration_seconds", Help: "Time from a complete request frame to its reply having been sent.",
 			Buckets: prometheus.ExponentialBuckets(50e-6, 2.5, 16),
 		}, []string{"api"}),
-		bytesIn:   prometheus.NewCounter(prometheus.CounterOpts{Name: "ottla_network_received_bytes_total", Help: "Bytes read from clients."}),
-		bytesOut:  prometheus.NewCounter(prometheus.CounterOpts{Name: "ottla_network_sent_bytes_total", Help: "Bytes sent to clients."}),
-		open:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "ottla_connections", Help: "Open client connections."}),
-		refused:   prometheus.NewCounter(prometheus.CounterOpts{Name: "ottla_connections_refused_total", Help: "Connections closed at once because of a limit."}),
-		budget:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "ottla_request_memory_bytes", Help: "Bytes of the request memory budget in use."}),
-		throttled: prometheus.NewCounter(prometheus.CounterOpts{Name: "ottla_throttled_requests_total", Help: "Requests after which a connection was paused."}),
+		bytesIn:       prometheus.NewCounter(prometheus.CounterOpts{Name: "ottla_network_received_bytes_total", Help: "Bytes read from clients."}),
+		bytesOut:      prometheus.NewCounter(prometheus.CounterOpts{Name: "ottla_network_sent_bytes_total", Help: "Bytes sent to clients."}),
+		open:          prometheus.NewGauge(prometheus.GaugeOpts{Name: "ottla_connections", Help: "Open client connections."}),
+		refused:       prometheus.NewCounter(prometheus.CounterOpts{Name: "ottla_connections_refused_total", Help: "Connections closed at once because of a limit."}),
+		requestMemory: prometheus.NewGauge(prometheus.GaugeOpts{Name: "ottla_request_memory_bytes", Help: "Bytes of the memory budget that hold requests."}),
+		replyMemory:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "ottla_reply_memory_bytes", Help: "Bytes of the memory budget that hold replies and what waits for them."}),
+		throttled:     prometheus.NewCounter(prometheus.CounterOpts{Name: "ottla_throttled_requests_total", Help: "Requests after which a connection was paused."}),
 	}
-	reg.MustRegister(m.requests, m.latency, m.bytesIn, m.bytesOut, m.open, m.refused, m.budget, m.throttled)
+	reg.MustRegister(m.requests, m.latency, m.bytesIn, m.bytesOut, m.open, m.refused, m.requestMemory, m.replyMemory, m.throttled)
 	return m
 }
 
@@ -118,9 +120,15 @@ func (m *Metrics) refuse() {
 	}
 }
 
-func (m *Metrics) setBudget(used int64) {
+func (m *Metrics) setRequestMemory(used int64) {
 	if m != nil {
-		m.budget.Set(float64(used))
+		m.requestMemory.Set(float64(used))
+	}
+}
+
+func (m *Metrics) setReplyMemory(used int64) {
+	if m != nil {
+		m.replyMemory.Set(float64(used))
 	}
 }
 

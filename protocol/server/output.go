@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"syscall"
@@ -36,6 +37,11 @@ type output struct {
 	metrics      *Metrics
 	deadline     time.Time
 
+	// What a peer that does not read holds is told to others.
+	hold        hold
+	begun       time.Time // when sendAll began
+	sent, total int       // bytes of it
+
 	claimed []*Call // see claimFinished
 
 	buf    *buffer // what is gathered
@@ -55,7 +61,9 @@ type output struct {
 // sendAll sends the replies of the claimed calls; size is the sum of their sizes.
 func (o *output) sendAll(size int) error {
 	o.buf, o.have = takeBuffer(min(size, gatherSize)), 0
+	o.begun, o.sent, o.total = time.Now(), 0, size
 	defer func() {
+		o.hold.blameless()
 		o.buf.put()
 		o.buf = nil
 	}()
@@ -72,6 +80,9 @@ func (o *output) sendAll(size int) error {
 
 func (o *output) reply(call *Call) error {
 	r := &call.Reply
+	if r.Len() > maxReply {
+		return fmt.Errorf("reply of %d bytes to API key %d: %w", r.Len(), call.Key, errReplyTooLarge)
+	}
 	h := binary.BigEndian.AppendUint32(o.header[:0], uint32(r.Len()+4+flexibleSize(r)))
 	h = binary.BigEndian.AppendUint32(h, uint32(call.CorrelationID))
 	if r.flexible {
@@ -104,6 +115,11 @@ func flexibleSize(r *Reply) int {
 	}
 	return 0
 }
+
+// maxReply is what the length of a frame can tell.
+const maxReply = math.MaxInt32 - maxReplyHeader
+
+var errReplyTooLarge = errors.New("longer than a frame can be")
 
 // run sends bytes, small ones gathered.
 func (o *output) run(b []byte) error {
@@ -186,6 +202,7 @@ func (o *output) write(b []byte, more bool) error {
 			return writeError(err)
 		}
 		b = b[n:]
+		o.sent += n
 	}
 	return nil
 }
@@ -204,6 +221,7 @@ func (o *output) writeFile(fd uintptr, pos int64, n int) error {
 			return writeError(err)
 		}
 		n -= asked - o.fileSize
+		o.sent += asked - o.fileSize
 	}
 	return nil
 }
@@ -261,6 +279,7 @@ func (o *output) sendfile(fd uintptr) bool {
 // armDeadline moves the write deadline only when half of it is gone: a peer that takes nothing is cut off after between half and all of the time-out.
 func (o *output) armDeadline() error {
 	now := time.Now()
+	o.hold.pace(now, o.begun, o.sent, o.total, o.writeTimeout)
 	if o.deadline.Sub(now) >= o.writeTimeout/2 {
 		return nil
 	}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -269,10 +268,12 @@ func TestShutdownGivesUpOnASlowReader(t *testing.T) {
 		c := f.dial()
 		send(t, c, request(keyEcho, 1, ""))
 		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := f.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("shutdown: %v", err)
+		start := time.Now()
+		if err := f.Shutdown(t.Context()); err != nil || time.Since(start) > shutdownGrace+drainTime {
+			t.Errorf("shutdown: %v after %v", err, time.Since(start))
+		}
+		if lines := f.logs.lines(); len(lines) != 1 {
+			t.Errorf("log: %q", lines)
 		}
 		if err := <-f.served; err != nil {
 			t.Error(err)
@@ -309,4 +310,19 @@ func TestGoroutinesDoNotGrowWithRequests(t *testing.T) {
 	for i := range int32(151) {
 		wantReply(t, r, i, fmt.Sprintf("late %d", i))
 	}
+}
+
+// TestHangUpIsNoticedBehindAFullRing: a client that leaves while its ring is full of long polls, with more sent than is read.
+func TestHangUpIsNoticedBehindAFullRing(t *testing.T) {
+	park := newParking()
+	f := startTCP(t, Options{Dispatcher: park, MaxInFlight: 2})
+	c := f.dial()
+	for i := range int32(50) {
+		send(t, c, request(keyEcho, i, strings.Repeat("x", 1000)))
+	}
+	<-park.calls
+	<-park.calls
+	c.Close()
+	<-park.ends
+	<-park.ends
 }

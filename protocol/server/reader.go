@@ -36,6 +36,7 @@ func (c *Conn) readLoop() error {
 		if err := c.fill(); err != nil {
 			return err
 		}
+		c.in.hold.blameless()
 		c.beginPass()
 		used, err := c.dispatchFrames()
 		c.endPass()
@@ -171,6 +172,9 @@ func (c *Conn) armReadDeadline() error {
 		want = in.lastUsed.Add(o.IdleTimeout)
 	}
 	in.idleArmed = in.frameStart.IsZero() && in.started
+	if !in.frameStart.IsZero() {
+		in.hold.pace(time.Now(), in.frameStart, in.have, in.frameSize, o.FrameTimeout)
+	}
 	if !want.Equal(in.deadline) {
 		in.deadline = want
 		if err := c.nc.SetReadDeadline(want); err != nil {
@@ -235,6 +239,8 @@ func (c *Conn) keep(used int) error {
 		return nil
 	case size <= len(in.buf.b):
 		in.have = copy(in.buf.b, rest)
+	case len(rest) < smallBuffer: // announcing a frame is not enough to get memory for it
+		in.waitSmall(c, rest)
 	default:
 		if err := c.moveToLarger(rest, size); err != nil {
 			return err
@@ -246,21 +252,25 @@ func (c *Conn) keep(used int) error {
 }
 
 // moveToLarger moves the beginning of a frame to a buffer that holds all of it. The old buffer's bytes go back to the budget first: holding some while waiting for more
-// could end in a deadlock. What is held meanwhile is no more than what was received.
+// could end in a deadlock. What is held meanwhile is no more than what was received. A frame that there is no slot for yet waits for one before it takes memory.
 func (c *Conn) moveToLarger(rest []byte, size int) error {
 	in := &c.in
 	in.uncharge(c)
 	if size > largeBuffer {
 		in.usual = smallBuffer // the next one's beginning has to be moved too: let it be short
 	}
+	if err := c.awaitSlot(); err != nil {
+		return err
+	}
 	n := classSize(classFor(max(size, in.usual)))
-	if !c.server.budget.acquire(n, c.done, c.server.stop) {
+	if !c.server.acquireFrame(n, c.done) {
 		return c.endedWhileWaiting()
 	}
 	larger := takeBuffer(n)
 	in.have = copy(larger.b, rest)
 	in.buf.put()
-	in.buf, in.charged = larger, n
+	in.buf = larger
+	in.charge(n)
 	in.frameStart = time.Now() // the wait was ours
 	return nil
 }

@@ -27,7 +27,7 @@ type sourceRange struct {
 }
 
 // Ranges kept by a slot between calls; a longer slice is left to the garbage collector.
-const keptRanges = 256
+const keptRanges = 32
 
 // SetFlexible chooses response header v1: one empty tag section (never for ApiVersions, KIP-511).
 func (r *Reply) SetFlexible(flexible bool) { r.flexible = flexible }
@@ -63,6 +63,14 @@ func (r *Reply) Len() int {
 		return r.rangeSize
 	}
 	return len(r.buf.b) + r.rangeSize
+}
+
+// memory is the bytes of memory that it holds.
+func (r *Reply) memory() int64 {
+	if r.buf == nil {
+		return 0
+	}
+	return int64(cap(r.buf.b))
 }
 
 // Range adds n bytes of s from pos on. The reply owns s from now on: it is released once the bytes were sent or dropped.

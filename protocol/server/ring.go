@@ -65,40 +65,63 @@ func (r *ring) rewind() {
 // maxUnsent is how many bytes of replies may be ready without having left before the connection is read no further.
 const maxUnsent = 1 << 20
 
-// takeSlot is the next slot of the ring. While there is none, or too much is unsent, it writes what is ready or waits for others to.
+// takeSlot is the next slot of the ring, once there is one.
 func (c *Conn) takeSlot() (*Call, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := c.waitForSlot(); err != nil {
+		return nil, err
+	}
+	call := c.ring.push(c)
+	call.reset()
+	return call, nil
+}
+
+// awaitSlot waits until takeSlot would not.
+func (c *Conn) awaitSlot() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waitForSlot()
+}
+
+// waitForSlot waits, while the ring is full or too much is unsent, for others to write, or writes what is ready. The caller holds mu.
+func (c *Conn) waitForSlot() error {
+	inPass := c.inPass
 	for !c.dead {
 		if c.stopping.Load() {
-			return nil, errStopped
+			return errStopped
 		}
 		if !c.ring.full() && c.unsent < maxUnsent {
-			call := c.ring.push(c)
-			call.reset()
-			return call, nil
+			return nil
 		}
+		c.in.hold.until(time.Now().Add(c.server.o.FrameTimeout))
 		if c.takeRole() {
 			c.mu.Unlock()
 			c.writeFinished()
 			c.mu.Lock()
-			continue
+		} else {
+			c.inPass = false // whoever wakes the oldest must start the writer
+			c.lookOut()
+			c.change.Wait()
+			c.unread = false
+			c.inPass = inPass
 		}
-		c.inPass = false // whoever wakes the oldest must start the writer
-		c.change.Wait()
-		c.inPass = true
+		c.in.hold.blameless()
 	}
-	return nil, c.cause
+	return c.cause
 }
 
 // publish lets the call be finished and sent: Dispatch has returned.
 func (c *Conn) publish(call *Call) error {
+	call.charge()
+	call.made()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch call.answer {
 	case undecided:
 		panic("server: Dispatch returned without an answer")
 	case closeAfter:
+		call.letGo()
 		c.ring.unpush()
 		return &closeError{call.closeErr}
 	case replyNow:
@@ -148,7 +171,9 @@ func (c *Conn) endPass() {
 	write := c.takeRole()
 	c.mu.Unlock()
 	if write {
+		c.in.hold.until(time.Now().Add(c.server.o.FrameTimeout))
 		c.writeFinished()
+		c.in.hold.blameless()
 	}
 }
 

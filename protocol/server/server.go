@@ -15,7 +15,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,8 +32,7 @@ type Options struct {
 	Metrics    *Metrics // nil counts nothing
 	// MaxFrame is the largest frame per API key in bytes, from the API table; for a key that it does not know it gives wire.MaxUnauthenticatedFrame.
 	MaxFrame func(key int16) int
-	// MemoryBudget bounds the bytes of frames held by the whole node. What a reply holds is bounded per connection (MaxInFlight, and reading stops while
-	// more than a megabyte of finished replies cannot leave).
+	// MemoryBudget bounds the bytes of frames held by the whole node; half as much again is for replies that have not left. Who waits for either, see pressure.go.
 	MemoryBudget                        int64
 	MaxConnections, MaxConnectionsPerIP int
 	// FirstByteTimeout is how long a new connection may stay silent; FrameTimeout how long a frame may take (plus a second per 64 KiB of it);
@@ -68,9 +69,12 @@ func setDefault[T int | int64 | time.Duration](v *T, def T) {
 type Server struct {
 	o       Options
 	log     *slog.Logger
-	refused limitedLog // listeners in trouble and connections refused
-	ended   limitedLog // connections that ended badly
-	budget  budget
+	refused limitedLog    // listeners in trouble and connections refused
+	ended   limitedLog    // connections that ended badly
+	budget  budget        // of frames
+	large   budget        // of those above largeFrame: the queue before budget
+	replies budget        // of replies, and of what calls keep while they are parked
+	makers  chan struct{} // a token for each call between AwaitRoom and the end of its Dispatch
 	nextID  atomic.Uint64
 	stop    chan struct{} // closed when Shutdown begins
 	running sync.WaitGroup
@@ -84,14 +88,20 @@ type Server struct {
 // New returns a server without listeners.
 func New(o Options) *Server {
 	o = o.withDefaults()
-	return &Server{
+	s := &Server{
 		o:         o,
 		log:       o.Logger,
-		budget:    budget{total: o.MemoryBudget, metrics: o.Metrics},
 		stop:      make(chan struct{}),
+		makers:    make(chan struct{}, runtime.GOMAXPROCS(0)),
 		listeners: map[net.Listener]struct{}{},
 		conns:     connections{max: o.MaxConnections, maxPerIP: o.MaxConnectionsPerIP},
 	}
+	s.budget.total, s.budget.gauge = o.MemoryBudget, o.Metrics.setRequestMemory
+	s.budget.reclaim = func(need int64) { s.reclaim(frameHold, need) }
+	s.large.total, s.large.reclaim = o.MemoryBudget/4*3, s.budget.reclaim
+	s.replies.total, s.replies.gauge = o.MemoryBudget/2, o.Metrics.setReplyMemory
+	s.replies.reclaim = func(int64) { s.reclaim(replyHold, math.MaxInt64) } // what is missing says nothing of how many wait
+	return s
 }
 
 // ErrShutdown is what Serve returns on a server that was shut down before.

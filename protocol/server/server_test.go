@@ -145,10 +145,12 @@ func (f *fixture) end() {
 
 func (f *fixture) nothingIsHeld() {
 	f.t.Helper()
-	f.budget.mu.Lock()
-	defer f.budget.mu.Unlock()
-	if f.budget.used != 0 || len(f.budget.waiters) != 0 {
-		f.t.Errorf("budget: %d bytes are held, %d wait", f.budget.used, len(f.budget.waiters))
+	for name, b := range map[string]*budget{"frames": &f.budget, "large frames": &f.large, "replies": &f.replies} {
+		b.mu.Lock()
+		if b.used != 0 || len(b.waiters) != 0 {
+			f.t.Errorf("budget of %s: %d bytes are held, %d wait", name, b.used, len(b.waiters))
+		}
+		b.mu.Unlock()
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

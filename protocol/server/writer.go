@@ -37,15 +37,19 @@ func (c *Conn) claimFinished() bool {
 	return false
 }
 
-// sendClaimed runs the second stage of the parked ones and sends all.
+// sendClaimed runs the second stage of the parked ones and sends all, or the first of them if they are many bytes.
 func (c *Conn) sendClaimed() error {
 	size := 0
-	for _, call := range c.out.claimed {
+	for i, call := range c.out.claimed {
 		if call.answer == replyLater {
 			call.finished = true
 			call.finisher.Finish(call)
+			call.charge()
 		}
-		size += call.Reply.Len() + maxReplyHeader
+		if size += call.Reply.Len() + maxReplyHeader; size >= maxUnsent {
+			c.out.claimed = c.out.claimed[:i+1] // the others are claimed again: their replies are not made before there is room for them
+			break
+		}
 	}
 	if c.gone.Load() {
 		return ErrShutdown // a Finish may have seen it and left its reply empty; whoever killed the connection gave the cause
@@ -60,7 +64,7 @@ func (c *Conn) retireClaimed() {
 	for _, call := range c.out.claimed {
 		c.server.o.Metrics.answered(call.Key, call.Reply.errorCode, now.Sub(call.Received))
 		size += call.size
-		call.Reply.Reset()
+		call.letGo()
 	}
 	c.mu.Lock()
 	for range c.out.claimed {

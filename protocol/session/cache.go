@@ -3,6 +3,7 @@ package session
 import (
 	"cmp"
 	"container/list"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"sync"
@@ -79,6 +80,9 @@ func (c *Cache) Stats() Stats {
 	return Stats{Sessions: len(c.sessions), Partitions: c.partitions, Evictions: c.evictions}
 }
 
+// ErrInUse is INVALID_FETCH_SESSION_EPOCH of a session whose last request is not answered yet: on the same connection the next one's turn comes after that.
+var ErrInUse = fmt.Errorf("fetch session is in use: %w", kerr.InvalidFetchSessionEpoch)
+
 // claim takes a session into use for an incremental request, and moves its epoch on.
 func (c *Cache) claim(id, epoch int32, byID bool, now time.Time) (*session, error) {
 	c.mu.Lock()
@@ -87,7 +91,9 @@ func (c *Cache) claim(id, epoch int32, byID bool, now time.Time) (*session, erro
 	switch {
 	case s == nil:
 		return nil, kerr.FetchSessionIDNotFound
-	case s.epoch != epoch || s.inUse:
+	case s.inUse:
+		return nil, ErrInUse
+	case s.epoch != epoch:
 		return nil, kerr.InvalidFetchSessionEpoch
 	case s.partitions.byID != byID: // byID never changes, so it may be read while another request has the session
 		return nil, kerr.FetchSessionTopicIDError

@@ -27,7 +27,7 @@ const keepPartitions = 1024
 // Begin opens a request: a full one, which may open a session, or the next of a session, with what it adds, changes and forgets. All that is needed of the scanner is copied,
 // so the frame may go while the request waits. r tells which topics there are.
 //
-// An error is the whole answer, with session id 0 and no partitions: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, or FETCH_SESSION_TOPIC_ID_ERROR for a session
+// An error is the whole answer, with session id 0 and no partitions: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH (ErrInUse if an earlier request of the session is not over), or FETCH_SESSION_TOPIC_ID_ERROR for a session
 // that went from names to topic ids or back. End is then not needed.
 func (c *Cache) Begin(x *Context, s *wire.FetchScanner, r Resolver, now time.Time) error {
 	*x = Context{cache: c, byID: s.Version() >= topicIDVersion, asked: x.asked[:0], moved: x.moved[:0]}

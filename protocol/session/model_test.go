@@ -64,7 +64,9 @@ func (m *model) begin(f fetch, newID int32) (*modelSession, []modelPartition, er
 	switch {
 	case s == nil:
 		return nil, nil, kerr.FetchSessionIDNotFound
-	case s.epoch != f.epoch || s.inUse:
+	case s.inUse:
+		return nil, nil, ErrInUse
+	case s.epoch != f.epoch:
 		return nil, nil, kerr.InvalidFetchSessionEpoch
 	case s.byID != (f.version >= 13):
 		return nil, nil, kerr.FetchSessionTopicIDError

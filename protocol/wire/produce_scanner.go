@@ -27,6 +27,7 @@ type ProduceScanner struct {
 	Acks            int16
 	TimeoutMs       int32
 	Topics          int // entries of the topics array
+	AllPartitions   int // of all topics
 
 	version    int16
 	c          cursor
@@ -59,6 +60,7 @@ func (s *ProduceScanner) validate() bool {
 	s.topics = s.Topics
 	for ok := true; ok; {
 		_, _, ok = s.NextTopic()
+		s.AllPartitions += s.partitions
 	}
 	if s.flexible() {
 		s.c.skipTags()
