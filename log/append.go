@@ -13,13 +13,13 @@ import (
 	"ottla/protocol"
 )
 
-// maxDecompressed bounds what the records of one batch may inflate to where the broker has to see them.
+// maxDecompressed bounds what the records of one batch may inflate to.
 const maxDecompressed = 256 << 20
 
 // Append adds records to the end of the log and tells in info what it did. It returns once they are in the page cache and readable; DurableEndOffset follows later. The bytes of
 // records are patched in place (offsets, epoch, append time) and not kept. It allocates nothing in steady state.
 //
-// Errors: those of batch.ValidateClient and batch.Validate (info.RecordErrors lists the records), MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, those of producer.State.Check,
+// Errors: those of batch.Single and batch.Validate (info.RecordErrors lists the records), MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, those of producer.State.Check,
 // NOT_LEADER_OR_FOLLOWER for an epoch older than the log's, OFFSET_OUT_OF_RANGE for a replica's batch that does not follow the end, KAFKA_STORAGE_ERROR.
 func (l *Log) Append(records []byte, o AppendOptions, info *AppendInfo) error {
 	if err := l.ensure(); err != nil {
@@ -51,21 +51,18 @@ func (l *Log) prepare(records []byte, h *batch.Header, o AppendOptions, c *Confi
 	if o.Origin == Internal {
 		return records, l.checkInternal(records, h)
 	}
-	if err := batch.ValidateClient(records, h, now, c.Timestamps); err != nil {
+	records, err := batch.Single(records, h)
+	if err != nil {
+		info.LogStartOffset = protocol.NoOffset // Kafka refuses this before it looks at the partition
 		return nil, err
 	}
 	if err := l.checkSize(h, c); err != nil {
 		return nil, err
 	}
-	recompress := c.Recompress && c.Codec != h.Attributes.Codec()
-	// Readers trust what a header says of its records, so it must be true where that costs no inflating: with plain ones, as in Kafka, which inflates the others as well.
-	if c.Compact || recompress || h.Attributes.Codec() == batch.None {
-		if err := l.checkRecords(records, h, c, now, info); err != nil {
-			return nil, err
-		}
+	if err := l.validate(records, h, c, now, info); err != nil {
+		return nil, err
 	}
-	if recompress {
-		var err error
+	if c.Recompress && c.Codec != h.Attributes.Codec() {
 		if records, err = batch.Recompress(records, c.Codec, c.Level, maxDecompressed); err != nil {
 			return nil, err
 		}
@@ -103,7 +100,8 @@ func (l *Log) checkSize(h *batch.Header, c *Config) error {
 	return nil
 }
 
-func (l *Log) checkRecords(records []byte, h *batch.Header, c *Config, now int64, info *AppendInfo) error {
+// validate looks at every record before anything is written.
+func (l *Log) validate(records []byte, h *batch.Header, c *Config, now int64, info *AppendInfo) error {
 	err := batch.Validate(records, h, batch.ValidateOptions{
 		Partition: l.tp, KeysRequired: c.Compact, Now: now, Timestamps: c.Timestamps, MaxDecompressed: maxDecompressed,
 	})
@@ -131,10 +129,7 @@ func (l *Log) appendOne(records []byte, h *batch.Header, o AppendOptions, c *Con
 		}
 		if verdict == producer.Duplicate {
 			info.Duplicate = true
-			info.BaseOffset, info.NextOffset, info.LogAppendTime = original.FirstOffset(), original.LastOffset+1, protocol.NoTimestamp
-			if c.Timestamps.LogAppendTime {
-				info.LogAppendTime = original.Timestamp
-			}
+			info.BaseOffset, info.NextOffset, info.LogAppendTime = original.FirstOffset(), original.LastOffset+1, original.Timestamp // as Kafka, under CreateTime too
 			return nil
 		}
 	}

@@ -27,7 +27,7 @@ type AppendOptions struct {
 type AppendInfo struct {
 	BaseOffset     protocol.Offset // of the first record; -1 if nothing was appended
 	NextOffset     protocol.Offset // one past the last record: what an acks=all reply waits for
-	LogAppendTime  int64           // milliseconds; -1 unless message.timestamp.type is LogAppendTime
+	LogAppendTime  int64           // milliseconds; -1 unless message.timestamp.type is LogAppendTime; of a Duplicate the max timestamp of the batch that is in the log
 	LogStartOffset protocol.Offset
 	Duplicate      bool // the batch was there already (idempotent producer); BaseOffset and NextOffset are those of the first time
 	Bytes          int

@@ -150,3 +150,16 @@ func BenchmarkRead(b *testing.B) {
 		})
 	}
 }
+
+// ListOffsets with MAX_TIMESTAMP on records without times: the first of them, as in Kafka.
+func TestMaxTimestampOfTimelessRecords(t *testing.T) {
+	s := openStore(t, vfs.NewMem(), "d")
+	l := openLog(t, s, DefaultConfig(), nil)
+	for range 2 {
+		mustAppend(t, l, records(protocol.NoTimestamp, "a"), 3)
+	}
+	found, ok, err := l.MaxTimestamp(l.LogEndOffset())
+	if want := (TimestampOffset{Timestamp: protocol.NoTimestamp, Offset: 0, LeaderEpoch: 3}); !ok || err != nil || found != want {
+		t.Fatalf("%+v %v %v", found, ok, err)
+	}
+}

@@ -26,7 +26,7 @@ func (l *Log) OffsetForTimestamp(ts int64, limit protocol.Offset) (TimestampOffs
 }
 
 // MaxTimestamp finds the first record that has the largest timestamp of the log, if it lies below limit (KIP-734). As in Kafka whole segments count: the record may lie below a log
-// start offset that DeleteRecords has moved.
+// start offset that DeleteRecords has moved. If no record has a timestamp, it is the first, with NoTimestamp.
 func (l *Log) MaxTimestamp(limit protocol.Offset) (TimestampOffset, bool, error) {
 	return l.findStamp(limit, func(segs []*segment.Segment) (segment.Stamp, bool, error) {
 		if l.start.Load() == l.end.Load() {
@@ -39,7 +39,7 @@ func (l *Log) MaxTimestamp(limit protocol.Offset) (TimestampOffset, bool, error)
 			if err != nil {
 				return segment.Stamp{}, false, err
 			}
-			if max > newest {
+			if latest == nil || max > newest {
 				latest, newest = s, max
 			}
 		}

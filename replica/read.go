@@ -16,7 +16,7 @@ func (p *Partition) leads(current protocol.LeaderEpoch) (protocol.LeaderEpoch, e
 	switch {
 	case epoch == protocol.NoLeaderEpoch:
 		return epoch, p.notLeader()
-	case current != protocol.NoLeaderEpoch && current < epoch:
+	case current >= 0 && current < epoch:
 		return epoch, protocol.Errorf(kerr.FencedLeaderEpoch, "leader epoch %d of %s is over: it is %d", current, p.log.TopicPartition(), epoch)
 	case current > epoch:
 		return epoch, protocol.Errorf(kerr.UnknownLeaderEpoch, "leader epoch %d of %s is not known here: it is %d", current, p.log.TopicPartition(), epoch)
@@ -34,7 +34,7 @@ func (p *Partition) Read(o log.ReadOptions, out *log.ReadResult) error {
 		return err
 	}
 	out.Offsets = p.Offsets()
-	if o.LastFetchedEpoch != protocol.NoLeaderEpoch {
+	if o.LastFetchedEpoch >= 0 {
 		if diverges, err := p.diverging(o, out); diverges || err != nil {
 			return err
 		}

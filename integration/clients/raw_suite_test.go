@@ -76,8 +76,8 @@ func TestRawRequestsGetTheSameAnswers(t *testing.T) {
 			t.Errorf("%q differs.\n%s", c.name, difference)
 		}
 	}
-	for name := range allowed {
-		if !used[name] {
+	for name, reason := range allowed {
+		if !used[name] && !strings.HasPrefix(reason, "at times, ") {
 			t.Errorf("%q is the same on both (or no case): take it out of raw_differences.txt", name)
 		}
 	}

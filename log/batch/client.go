@@ -20,7 +20,13 @@ func (r TimestampRule) allows(now, ts int64) bool {
 	if r.LogAppendTime || ts == protocol.NoTimestamp {
 		return true
 	}
-	return ts >= saturatingAdd(now, -r.BeforeMaxMs) && ts <= saturatingAdd(now, r.AfterMaxMs)
+	first, last := r.window(now)
+	return first <= ts && ts <= last
+}
+
+// window is the first and the last time that a record may have at now.
+func (r TimestampRule) window(now int64) (first, last int64) {
+	return saturatingAdd(now, -r.BeforeMaxMs), saturatingAdd(now, r.AfterMaxMs)
 }
 
 // saturatingAdd is a+b without wrapping: the limits are Long.MAX_VALUE by default, the times whatever a client sends.
@@ -34,38 +40,60 @@ func saturatingAdd(a, b int64) int64 {
 	return math.MinInt64
 }
 
-// ValidateClient is what every produced batch goes through: records must be exactly one batch, whole and undamaged, with the fields that a client may set.
-// It decodes the header into h. It looks only at header and CRC, so that a producer's compression costs the broker nothing; Validate looks deeper, and the log has it do so
-// where nothing needs to be inflated. A lie in compressed records hurts only readers of that batch, whom Reader protects.
+// Smallest bytes that could follow the length field in any message format, and the bytes up to the magic: what Kafka looks at to find the end of a batch (ByteBufferLogInputStream).
+const (
+	leastLength = 14
+	framed      = magicAt + 1
+)
+
+// Single cuts the one batch out of what a Produce request has for a partition, and decodes its header into h, which is not yet checked. Bytes behind the batch that are the
+// beginning of another one are dropped, as Kafka does.
 //
-// Errors, as Kafka's (LogValidator, UnifiedLog.analyzeAndValidateRecords, ProduceRequest.validateRecords): CORRUPT_MESSAGE, which clients retry, for damage; INVALID_RECORD for
-// an offset range that contradicts the count, no records, more than one batch, a base offset other than 0, control records and producer fields that contradict each other;
-// INVALID_TIMESTAMP for a LogAppendTime bit and for times outside the topic's rule. Kafka mends a wrong max timestamp because it has seen all records;
-// here one before the base timestamp is INVALID_TIMESTAMP. Damage wins over everything that the CRC covers.
-func ValidateClient(records []byte, h *Header, now int64, rule TimestampRule) error {
-	if len(records) == 0 {
-		return protocol.Errorf(kerr.InvalidRecord, "produce requests must have exactly one record batch per partition")
+// Errors (ProduceRequest.validateRecords): INVALID_RECORD for no whole batch, more than one, and message formats 0 and 1; CORRUPT_MESSAGE for what cannot be the beginning of a batch.
+func Single(records []byte, h *Header) ([]byte, error) {
+	size, err := wholeBatch(records)
+	if err != nil {
+		return nil, err
 	}
-	if err := parseFrame(records, h); err != nil {
-		return err
+	if size == 0 {
+		return nil, protocol.Errorf(kerr.InvalidRecord, "produce requests must have at least one whole record batch per partition")
 	}
-	switch {
-	case h.Size() > len(records):
-		return protocol.Errorf(kerr.CorruptMessage, "record batch of %d bytes is cut off after %d", h.Size(), len(records))
-	case h.Size() < len(records):
-		return protocol.Errorf(kerr.InvalidRecord, "produce requests must have exactly one record batch per partition")
-	case h.CRC != checksum(records):
-		return protocol.Errorf(kerr.CorruptMessage, "record batch is corrupt (stored crc = %d, computed crc = %d)", h.CRC, checksum(records))
+	b := records[:size:size]
+	if err := parseFrame(b, h); err != nil {
+		return nil, err
 	}
-	if err := h.check(); err != nil {
-		return err
+	another, err := wholeBatch(records[size:])
+	if err != nil {
+		return nil, err
 	}
-	if err := h.checkClient(); err != nil {
-		return err
+	if another > 0 {
+		return nil, protocol.Errorf(kerr.InvalidRecord, "produce requests must have exactly one record batch per partition")
 	}
-	return h.checkTimestamps(now, rule)
+	return b, nil
 }
 
+// wholeBatch is the size of the batch at the start of b, 0 if b ends before it does.
+func wholeBatch(b []byte) (int, error) {
+	if len(b) < Overhead {
+		return 0, nil
+	}
+	length := int64(int32(be.Uint32(b[lengthAt:])))
+	if length < leastLength {
+		return 0, protocol.Errorf(kerr.CorruptMessage, "batch length %d is less than the minimum of %d", length, leastLength)
+	}
+	if len(b) < framed {
+		return 0, nil
+	}
+	if magic := int8(b[magicAt]); magic < 0 || magic > magicV2 {
+		return 0, protocol.Errorf(kerr.CorruptMessage, "invalid magic %d in batch", magic)
+	}
+	if Overhead+length > int64(len(b)) {
+		return 0, nil
+	}
+	return int(Overhead + length), nil
+}
+
+// checkClient is what a header must be for a client to have sent it, beyond check (LogValidator.validateBatch).
 func (h *Header) checkClient() error {
 	invalid := kerr.InvalidRecord
 	switch {
@@ -89,25 +117,4 @@ func (h *Header) checkClient() error {
 		return protocol.Errorf(invalid, "transactional record batch without a producer id")
 	}
 	return nil
-}
-
-func (h *Header) checkTimestamps(now int64, rule TimestampRule) error {
-	switch {
-	case h.Attributes.LogAppendTime():
-		return protocol.Errorf(kerr.InvalidTimestamp, "producers should not set the timestamp type to LogAppendTime")
-	case rule.LogAppendTime:
-		return nil
-	case h.MaxTimestamp < h.BaseTimestamp:
-		return protocol.Errorf(kerr.InvalidTimestamp, "max timestamp %d of the batch lies before its base timestamp %d", h.MaxTimestamp, h.BaseTimestamp)
-	case !rule.allows(now, h.MaxTimestamp):
-		return outOfRange(h.MaxTimestamp, now, rule)
-	case !rule.allows(now, h.BaseTimestamp): // the first record's time
-		return outOfRange(h.BaseTimestamp, now, rule)
-	}
-	return nil
-}
-
-func outOfRange(ts, now int64, rule TimestampRule) error {
-	return protocol.Errorf(kerr.InvalidTimestamp, "timestamp %d is out of range. The timestamp should be within [%d, %d]",
-		ts, saturatingAdd(now, -rule.BeforeMaxMs), saturatingAdd(now, rule.AfterMaxMs))
 }

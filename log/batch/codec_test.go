@@ -202,7 +202,7 @@ func TestBombsAreBounded(t *testing.T) {
 			if err == nil {
 				t.Fatal("accepted")
 			}
-			if most := int64(4*len(bomb.src) + 4*limit); bytes > most {
+			if most := int64(4*len(bomb.src) + 4*(limit+zstdBlock)); bytes > most {
 				t.Fatalf("%d bytes inflated under a limit of %d cost %d bytes", len(bomb.src), limit, bytes)
 			}
 			b := NewBuilder()
@@ -221,5 +221,26 @@ func TestBombsAreBounded(t *testing.T) {
 				t.Fatal("Recompress accepts it")
 			}
 		})
+	}
+}
+
+// Without a content size the decoder runs out of room wherever a buffer ends; that must not pass for damage.
+func TestZstdGrowsWithoutContentSize(t *testing.T) {
+	for _, size := range []int{5000, 300 << 10, 2<<20 + 14} {
+		src := append([]byte("head"), make([]byte, size)...)
+		src = append(src, 1, 0)
+		var frame bytes.Buffer
+		e, err := zstd.NewWriter(&frame, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = e.Write(src)
+		_ = e.Close()
+		got, err := inflate(nil, frame.Bytes(), Zstd, len(src))
+		if err != nil || !bytes.Equal(got, src) {
+			t.Fatalf("%d: %d bytes, error %v", size, len(got), err)
+		}
+		_, err = inflate(nil, frame.Bytes(), Zstd, len(src)-1)
+		wantKind(t, err, kerr.MessageTooLarge)
 	}
 }

@@ -5,7 +5,8 @@
 // Bytes come from the network or a damaged disk: every length and count is checked, in int64, before it is used or paid for, and nothing inflates past a limit
 // that the caller gives. Errors carry the wire error that Apache Kafka answers, so handlers pass them on unchanged.
 //
-// The hot path is ValidateClient and Place: they allocate nothing. Pools hold inflate buffers, encoders and decoders between calls.
+// The hot path is Single, Validate and Place: they allocate nothing. Pools hold inflate buffers, encoders and decoders between calls.
 //
-// Start reading at header.go (layout), then client.go (what every produced batch goes through), record.go and reader.go (what is inside), inflate.go (the codecs).
+// Start reading at header.go (layout), then client.go, validate.go and walk.go (what every produced batch goes through), record.go and
+// reader.go (what is inside), inflate.go and source.go (the codecs, at once and piece by piece).
 package batch

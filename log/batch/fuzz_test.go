@@ -45,10 +45,7 @@ func FuzzValidate(f *testing.F) {
 			be.PutUint32(b[lengthAt:], uint32(len(b)-Overhead))
 			be.PutUint32(b[crcAt:], checksum(b))
 		}
-		if err := ValidateClient(b, &h, 0, anyTime); err != nil {
-			return
-		}
-		if err := Validate(b, &h, ValidateOptions{Timestamps: anyTime, MaxDecompressed: limit}); err != nil {
+		if err := accept(b, &h, ValidateOptions{Timestamps: anyTime, MaxDecompressed: limit}); err != nil {
 			return
 		}
 		if got := read(t, b); len(got) != int(h.Count) || !CheckCRC(b) {
@@ -59,7 +56,7 @@ func FuzzValidate(f *testing.F) {
 			t.Fatal(err)
 		}
 		same(t, read(t, out), read(t, b))
-		if at, ok, err := Newest(b, limit); !ok || err != nil || at.Timestamp > h.MaxTimestamp {
+		if at, ok, err := Newest(b, limit); !ok || err != nil || max(at.Timestamp, -1) != h.MaxTimestamp {
 			t.Fatalf("newest %+v %v %v in %+v", at, ok, err, h)
 		}
 	})
@@ -93,4 +90,45 @@ func FuzzReader(f *testing.F) {
 			t.Fatalf("%d bytes with %s cost %d", len(raw), h.Attributes.Codec(), cost)
 		}
 	})
+}
+
+// The walk costs no more than a window and what the codec needs for one block, whatever the records inflate to, and agrees with the reader about every batch of a client.
+func FuzzWalk(f *testing.F) {
+	for c := None; c <= Zstd; c++ {
+		f.Add(byte(c), encodedBy(f, c)[HeaderSize:], int32(3))
+		f.Add(byte(c), deflate(nil, bytes.Repeat([]byte{12, 0, 0, 0, 1, 1, 0}, 1000), c, DefaultLevel), int32(1000))
+		f.Add(byte(c), deflate(nil, longRecords()[HeaderSize:], c, DefaultLevel), int32(3))
+	}
+	const limit, pools = 1 << 20, 1 << 20 // a codec's tables, when its pool has just been emptied
+	f.Fuzz(func(t *testing.T, codec byte, body []byte, count int32) {
+		raw := append(make([]byte, HeaderSize), body...)
+		h := Header{Magic: magicV2, Attributes: Attributes(codec % 5), LastOffsetDelta: count - 1, ProducerID: -1, Count: count}
+		seal(raw, &h)
+		var err error
+		cost := allocated(func() { err = accept(raw, &h, ValidateOptions{Timestamps: anyTime, MaxDecompressed: limit}) })
+		if most := int64(4*(len(raw)+limit) + pools); cost > most {
+			t.Fatalf("%d bytes with %s cost %d", len(raw), h.Attributes.Codec(), cost)
+		}
+		if agreed := readsInOrder(raw, count, limit); agreed != (err == nil) {
+			t.Fatalf("the walk says %v, the reader %v", err, agreed)
+		}
+	})
+}
+
+// readsInOrder is what a walk finds out, with a Reader.
+func readsInOrder(raw []byte, count int32, limit int) bool {
+	var r Reader
+	if count < 1 || r.Reset(raw, limit) != nil {
+		return false
+	}
+	defer r.Close()
+	var rec Record
+	for i := int32(0); ; i++ {
+		if ok, err := r.Next(&rec); !ok || err != nil {
+			return err == nil
+		}
+		if rec.offsetDelta != i {
+			return false
+		}
+	}
 }

@@ -123,24 +123,29 @@ func inflateZstd(dst, src []byte, limit int) ([]byte, error) {
 		// Believed as far as a block of 128 KiB for each 4 bytes of input (the best that zstd can do) allows.
 		least = int(min(first.FrameContentSize, uint64(len(src))<<15))
 	}
+	// A block beyond the limit tells records that are too large from a decoder that has run out of room, which it reports in several ways.
+	most := limit + zstdBlock
 	for {
-		if room := cap(dst) - start; room < min(least, limit) {
-			dst = grow(dst, start, least, limit)
+		if room := cap(dst) - start; room < min(least, most) {
+			dst = grow(dst, start, least, most)
 		}
-		full := dst[:start:min(cap(dst), start+limit)]
+		full := dst[:start:min(cap(dst), start+most)]
 		out, err := d.DecodeAll(src, full)
-		if err == nil {
+		switch {
+		case len(out)-start > limit:
+			return nil, errTooLarge(limit)
+		case err == nil:
 			return out, nil
-		}
-		if !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		case !errors.Is(err, zstd.ErrDecoderSizeExceeded) && cap(full)-len(out) >= zstdBlock:
 			return nil, errInflate(Zstd, err)
-		}
-		if cap(full)-start >= limit {
+		case cap(full)-start >= most:
 			return nil, errTooLarge(limit)
 		}
 		least = 4 * max(cap(full)-start, leastInflate)
 	}
 }
+
+const zstdBlock = 128 << 10 // bytes that a block inflates to at most
 
 // buffers hold what inflate appends to, between two readers. Large ones are left to the garbage collector.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}

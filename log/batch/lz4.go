@@ -3,6 +3,7 @@ package batch
 import (
 	"encoding/binary"
 	"errors"
+	"io"
 	"math/bits"
 	"sync"
 
@@ -44,68 +45,83 @@ var (
 )
 
 func inflateLZ4(dst, src []byte, limit int) ([]byte, error) {
-	out, err := inflateLZ4Frame(dst, src, limit)
-	if err == errLZ4Limit {
-		return nil, errTooLarge(limit)
-	} else if err != nil {
+	frame, err := openLZ4(src)
+	if err != nil {
 		return nil, errInflate(LZ4, err)
 	}
-	return out, nil
+	for start := len(dst); ; {
+		out, err := frame.next(dst, start, limit)
+		if err == io.EOF {
+			return dst, nil
+		}
+		if err != nil {
+			return nil, wireLZ4(err, limit)
+		}
+		dst = out
+	}
 }
 
 var errLZ4Limit = errors.New("limit exceeded")
 
-func inflateLZ4Frame(dst, src []byte, limit int) ([]byte, error) {
-	flags, blockMax, src, err := lz4Header(src)
-	if err != nil {
-		return nil, err
+// wireLZ4 gives the error of lz4Frame.next its wire error; io.EOF stays.
+func wireLZ4(err error, limit int) error {
+	switch err {
+	case nil, io.EOF:
+		return err
+	case errLZ4Limit:
+		return errTooLarge(limit)
 	}
-	start := len(dst)
-	for {
-		if len(src) < 4 {
-			return nil, errLZ4Short
-		}
-		word := le.Uint32(src)
-		src = src[4:]
-		if word == 0 {
-			return dst, nil
-		}
-		size := int(word &^ lz4Stored)
-		trailer := 0
-		if flags&lz4BlockChecksum != 0 {
-			trailer = 4
-		}
-		if size > blockMax || size+trailer > len(src) {
-			return nil, errLZ4Short
-		}
-		block := src[:size]
-		if trailer > 0 && le.Uint32(src[size:]) != xxHash32(block) {
-			return nil, errLZ4Block
-		}
-		src = src[size+trailer:]
-		if dst, err = lz4Append(dst, block, word&lz4Stored != 0, start, blockMax, limit); err != nil {
-			return nil, err
-		}
-	}
+	return errInflate(LZ4, err)
 }
 
-// lz4Header reads the frame's header; rest begins with the first block.
-func lz4Header(src []byte) (flags byte, blockMax int, rest []byte, err error) {
+// lz4Frame is what is left of a frame.
+type lz4Frame struct {
+	src      []byte // begins with a block's size
+	flags    byte
+	blockMax int // bytes of a block, inflated
+}
+
+// openLZ4 reads the frame's header.
+func openLZ4(src []byte) (lz4Frame, error) {
 	if len(src) < 7 || le.Uint32(src) != lz4Magic {
-		return 0, 0, nil, errLZ4Frame
+		return lz4Frame{}, errLZ4Frame
 	}
 	flags, bd := src[4], src[5]
 	if flags&(lz4VersionBits|lz4Independent|lz4Reserved) != lz4Version|lz4Independent || bd&0x8f != 0 || bd < lz4Block64K {
-		return 0, 0, nil, errLZ4Frame
+		return lz4Frame{}, errLZ4Frame
 	}
 	end := 6
 	if flags&lz4ContentSize != 0 {
 		end += 8
 	}
 	if len(src) <= end || src[end] != byte(xxHash32(src[4:end])>>8) {
-		return 0, 0, nil, errLZ4Frame
+		return lz4Frame{}, errLZ4Frame
 	}
-	return flags, 1 << (8 + 2*(bd>>4)), src[end+1:], nil
+	return lz4Frame{src: src[end+1:], flags: flags, blockMax: 1 << (8 + 2*(bd>>4))}, nil
+}
+
+// next appends the next block, inflated, to dst; io.EOF at the end mark. The first start bytes of dst are not the frame's and do not count against the limit.
+func (f *lz4Frame) next(dst []byte, start, limit int) ([]byte, error) {
+	if len(f.src) < 4 {
+		return nil, errLZ4Short
+	}
+	word := le.Uint32(f.src)
+	if word == 0 {
+		return nil, io.EOF
+	}
+	rest, size, trailer := f.src[4:], int(word&^lz4Stored), 0
+	if f.flags&lz4BlockChecksum != 0 {
+		trailer = 4
+	}
+	if size > f.blockMax || size+trailer > len(rest) {
+		return nil, errLZ4Short
+	}
+	block := rest[:size]
+	if trailer > 0 && le.Uint32(rest[size:]) != xxHash32(block) {
+		return nil, errLZ4Block
+	}
+	f.src = rest[size+trailer:]
+	return lz4Append(dst, block, word&lz4Stored != 0, start, f.blockMax, limit)
 }
 
 // lz4Append decodes one block behind dst, whose first start bytes are not the frame's.

@@ -74,11 +74,8 @@ func TestReaderReadsKafkasBatches(t *testing.T) {
 			t.Fatal(err)
 		}
 		var h Header
-		if err := ValidateClient(raw, &h, 0, anyTime); err != nil || h.Attributes.Codec().String() != name {
+		if err := accept(raw, &h, anyOptions); err != nil || h.Attributes.Codec().String() != name {
 			t.Fatalf("%s: %+v, error %v", name, h, err)
-		}
-		if err := Validate(raw, &h, ValidateOptions{Timestamps: anyTime, MaxDecompressed: 1 << 20}); err != nil {
-			t.Fatalf("%s: %v", name, err)
 		}
 		same(t, read(t, raw), plainRecords)
 	}
@@ -120,10 +117,7 @@ func TestReaderReadsWhatClientsWrite(t *testing.T) {
 	for c := None; c <= Zstd; c++ {
 		raw := encodedBy(t, c)
 		var h Header
-		if err := ValidateClient(raw, &h, 0, anyTime); err != nil {
-			t.Fatalf("%s: %v", c, err)
-		}
-		if err := Validate(raw, &h, ValidateOptions{Timestamps: anyTime, MaxDecompressed: 1 << 20}); err != nil {
+		if err := accept(raw, &h, anyOptions); err != nil {
 			t.Fatalf("%s: %v", c, err)
 		}
 		same(t, read(t, raw), plainRecords)
@@ -225,42 +219,16 @@ func TestReaderRefusesLies(t *testing.T) {
 		for codec := None; codec <= Zstd; codec++ {
 			raw := withBody(codec, c.count, c.body...)
 			var h Header
-			if err := ValidateClient(raw, &h, 0, anyTime); err != nil {
-				t.Fatalf("%s, %s: the header alone is fine, but: %v", name, codec, err)
-			}
-			err := Validate(raw, &h, ValidateOptions{Timestamps: anyTime, MaxDecompressed: 1 << 20})
+			err := accept(raw, &h, anyOptions)
 			if protocol.ErrorCode(err) != kerr.InvalidRecord.Code {
 				t.Fatalf("%s, %s: error %v", name, codec, err)
 			}
 		}
 	}
 	var h Header
-	wantKind(t, Validate(withBody(None, 1, good...), &h, ValidateOptions{Timestamps: anyTime}), nil)
+	wantKind(t, accept(withBody(None, 1, good...), &h, anyOptions), nil)
 	_, err := NewReader(plain(t)[:70], 0)
 	wantKind(t, err, kerr.CorruptMessage)
 	_, err = NewReader(mutated(plain(t), func(h *Header) { h.Attributes |= Attributes(Gzip) }), 1000)
 	wantKind(t, err, kerr.InvalidRecord)
-}
-
-func TestReaderIsReusable(t *testing.T) {
-	var r Reader
-	raws := [][]byte{plain(t), encodedBy(t, LZ4), encodedBy(t, Snappy)}
-	var rec Record
-	n := testing.AllocsPerRun(50, func() {
-		for _, raw := range raws {
-			if err := r.Reset(raw, 1<<20); err != nil {
-				t.Fatal(err)
-			}
-			for ok, err := r.Next(&rec); ok; ok, err = r.Next(&rec) {
-				if err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-	})
-	r.Close()
-	r.Close()
-	if n >= 1 {
-		t.Fatalf("%v allocations for three batches", n)
-	}
 }

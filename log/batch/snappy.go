@@ -3,6 +3,7 @@ package batch
 import (
 	"bytes"
 	"errors"
+	"io"
 
 	"github.com/klauspost/compress/s2"
 )
@@ -28,28 +29,58 @@ var (
 
 func inflateSnappy(dst, src []byte, limit int) ([]byte, error) {
 	start := len(dst)
-	if !bytes.HasPrefix(src, xerialMagic) {
-		return snappyBlock(dst, src, start, limit)
+	chunks, err := openSnappy(src)
+	if err != nil {
+		return nil, err
 	}
-	if len(src) < xerialHeader {
-		return nil, errInflate(Snappy, errSnappyChunk)
-	}
-	for src = src[xerialHeader:]; len(src) > 0; {
-		if len(src) < 4 {
-			return nil, errInflate(Snappy, errSnappyChunk)
+	for {
+		block, err := chunks.next()
+		if err == io.EOF {
+			return dst, nil
 		}
-		size := int64(int32(be.Uint32(src)))
-		src = src[4:]
-		if size < 0 || size > int64(len(src)) {
-			return nil, errInflate(Snappy, errSnappyChunk)
-		}
-		var err error
-		if dst, err = snappyBlock(dst, src[:size], start, limit); err != nil {
+		if err != nil {
 			return nil, err
 		}
-		src = src[size:]
+		if dst, err = snappyBlock(dst, block, start, limit); err != nil {
+			return nil, err
+		}
 	}
-	return dst, nil
+}
+
+// snappyChunks is what is left of a stream, or a raw block.
+type snappyChunks struct {
+	src    []byte
+	xerial bool
+	done   bool // the raw block was given
+}
+
+func openSnappy(src []byte) (snappyChunks, error) {
+	if !bytes.HasPrefix(src, xerialMagic) {
+		return snappyChunks{src: src}, nil
+	}
+	if len(src) < xerialHeader {
+		return snappyChunks{}, errInflate(Snappy, errSnappyChunk)
+	}
+	return snappyChunks{src: src[xerialHeader:], xerial: true}, nil
+}
+
+// next is the next raw block, io.EOF behind the last.
+func (c *snappyChunks) next() ([]byte, error) {
+	switch {
+	case c.done || c.xerial && len(c.src) == 0:
+		return nil, io.EOF
+	case !c.xerial:
+		c.done = true
+		return c.src, nil
+	case len(c.src) < 4:
+		return nil, errInflate(Snappy, errSnappyChunk)
+	}
+	size, rest := int64(int32(be.Uint32(c.src))), c.src[4:]
+	if size < 0 || size > int64(len(rest)) {
+		return nil, errInflate(Snappy, errSnappyChunk)
+	}
+	c.src = rest[size:]
+	return rest[:size], nil
 }
 
 // snappyBlock decodes one raw block behind dst. The length it claims is checked before memory is taken: against the limit, and against what its bytes can hold.

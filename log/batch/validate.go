@@ -1,111 +1,54 @@
 package batch
 
 import (
-	"fmt"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"ottla/protocol"
 )
 
-// ValidateOptions is what the records of a batch are checked against, beyond that they match its header.
+// ValidateOptions is what a client's batch is checked against, beyond that it is true to itself.
 type ValidateOptions struct {
 	Partition       protocol.TopicPartition // for the words of the errors
 	KeysRequired    bool                    // the topic is compacted
 	Now             int64                   // milliseconds
 	Timestamps      TimestampRule
 	MaxDecompressed int // bytes that the records may inflate to
+
+	stamped bool // the client has set the timestamp type to LogAppendTime
 }
 
-// RecordError is what is wrong with one record, as it goes into a Produce response (KIP-467).
-type RecordError struct {
-	Index   int32 // of the record within the batch
-	Message string
-}
-
-// RecordErrors rejects a batch because of some of its records. It wraps INVALID_TIMESTAMP if a time is among the reasons, else INVALID_RECORD.
-type RecordErrors struct {
-	err     error
-	Records []RecordError // at most maxRecordErrors: a small batch can inflate to millions of bad records
-}
-
-func (e *RecordErrors) Error() string { return e.err.Error() }
-func (e *RecordErrors) Unwrap() error { return e.err }
-
-const maxRecordErrors = 1000
-
-// Validate walks the records of the batch b, whose header h a ValidateClient has accepted: if they are plain, for compacted topics (each record needs a key), and before a change of
-// codec. It finds what a header can hide: counts, deltas, sizes and times that are not those of the records, and more bytes than there should be.
-// A max timestamp that is not that of the records is mended in b and h, with a new CRC, as Kafka does.
+// Validate is what every produced batch goes through, after Single has cut out b and decoded h: CRC, then header, then every record, compressed or not. What it accepts is true:
+// count, offset deltas, sizes and times in the header are those of the records, so nobody behind it needs to doubt them.
 //
-// Plain batches cost a walk over their varints and no allocation; compressed ones are inflated into pooled memory up to the limit.
-// Errors: *RecordErrors; INVALID_RECORD for records that do not match the header; MESSAGE_TOO_LARGE beyond MaxDecompressed.
+// Two fields are mended instead of refused, in b and h with a new CRC, as Kafka does: the max timestamp (the largest of the records' times, at least NoTimestamp) and a
+// timestamp type that only the leader may set. Under TimestampRule.LogAppendTime the former is left to StampLogAppendTime, and the latter is INVALID_TIMESTAMP for every record.
+//
+// Plain records cost a walk over their varints and no allocation; compressed ones are inflated piece by piece through a pooled window, and not kept.
+//
+// Errors, as Kafka's (LogValidator) unless noted, with b unchanged: CORRUPT_MESSAGE, which clients retry, for a wrong CRC; it wins over everything that the CRC covers.
+// INVALID_RECORD for a header that contradicts itself or the records, and for records that do not parse or inflate (Kafka: UNKNOWN_SERVER_ERROR for some).
+// *RecordErrors for records without a key or out of time. UNSUPPORTED_COMPRESSION_TYPE for a codec without a name (Kafka: UNKNOWN_SERVER_ERROR).
+// MESSAGE_TOO_LARGE beyond MaxDecompressed (Kafka has no limit).
 func Validate(b []byte, h *Header, o ValidateOptions) error {
-	var r Reader
-	if err := r.Reset(b, o.MaxDecompressed); err != nil {
+	if sum := checksum(b); h.CRC != sum {
+		return protocol.Errorf(kerr.CorruptMessage, "record batch is corrupt (stored crc = %d, computed crc = %d)", h.CRC, sum)
+	}
+	if err := h.check(); err != nil {
 		return err
 	}
-	defer r.Close()
-	var (
-		rec      Record
-		rejected rejections
-		newest   = protocol.NoTimestamp
-	)
-	for i := int32(0); ; i++ {
-		ok, err := r.Next(&rec)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			break
-		}
-		if rec.offsetDelta != i {
-			return protocol.Errorf(kerr.InvalidRecord, "record %d has offset delta %d", i, rec.offsetDelta)
-		}
-		rejected.check(i, &rec, &o)
-		newest = max(newest, rec.Timestamp)
+	if err := h.checkClient(); err != nil {
+		return err
 	}
-	if rejected.first != nil {
-		return rejected.err()
+	o.stamped = h.Attributes.LogAppendTime()
+	h.Attributes &^= logAppendTimeBit // before the walk: each record counts with its own time
+	newest, err := walk(b[HeaderSize:], h, &o)
+	if err != nil {
+		return err
 	}
-	if newest != h.MaxTimestamp && !h.Attributes.LogAppendTime() && !o.Timestamps.LogAppendTime {
+	if !o.Timestamps.LogAppendTime && (o.stamped || newest != h.MaxTimestamp) {
+		be.PutUint16(b[attributesAt:], uint16(h.Attributes))
 		setMaxTimestamp(b, newest)
 		h.decode(b)
 	}
 	return nil
-}
-
-// rejections collects the records that a topic does not take.
-type rejections struct {
-	first   []RecordError
-	count   int
-	badTime bool
-}
-
-func (j *rejections) check(i int32, rec *Record, o *ValidateOptions) {
-	if o.KeysRequired && rec.Key == nil {
-		if j.add() {
-			j.first = append(j.first, RecordError{i, fmt.Sprintf("Compacted topic cannot accept message without key in topic partition %s", o.Partition)})
-		}
-		return
-	}
-	if !o.Timestamps.allows(o.Now, rec.Timestamp) {
-		j.badTime = true
-		if j.add() {
-			j.first = append(j.first, RecordError{i, outOfRange(rec.Timestamp, o.Now, o.Timestamps).Error()})
-		}
-	}
-}
-
-// add counts a rejection and tells whether it is still listed.
-func (j *rejections) add() bool {
-	j.count++
-	return j.count <= maxRecordErrors
-}
-
-func (j *rejections) err() error {
-	if j.badTime {
-		return &RecordErrors{protocol.Errorf(kerr.InvalidTimestamp, "one or more records have been rejected due to invalid timestamp"), j.first}
-	}
-	return &RecordErrors{protocol.Errorf(kerr.InvalidRecord, "one or more records have been rejected due to %d record errors in total, the first: %s", j.count, j.first[0].Message), j.first}
 }

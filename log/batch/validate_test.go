@@ -3,8 +3,11 @@ package batch
 import (
 	"bytes"
 	"errors"
+	"math"
+	"slices"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"ottla/protocol"
@@ -14,10 +17,7 @@ func TestValidateAsksForKeys(t *testing.T) {
 	for c := None; c <= Zstd; c++ {
 		raw := encodedBy(t, c)
 		var h Header
-		if err := ParseHeader(raw, &h); err != nil {
-			t.Fatal(err)
-		}
-		err := Validate(raw, &h, ValidateOptions{Partition: protocol.TopicPartition{Topic: "t", Partition: 3}, KeysRequired: true, Timestamps: anyTime, MaxDecompressed: 1 << 20})
+		err := accept(raw, &h, ValidateOptions{Partition: protocol.TopicPartition{Topic: "t", Partition: 3}, KeysRequired: true, Timestamps: anyTime, MaxDecompressed: 1 << 20})
 		wantKind(t, err, kerr.InvalidRecord)
 		var records *RecordErrors
 		if !errors.As(err, &records) || len(records.Records) != 1 || records.Records[0].Index != 1 || records.Records[0].Message != "Compacted topic cannot accept message without key in topic partition t-3" {
@@ -27,37 +27,180 @@ func TestValidateAsksForKeys(t *testing.T) {
 }
 
 func TestValidateChecksTimes(t *testing.T) {
-	raw := plain(t)
-	var h Header
-	if err := ParseHeader(raw, &h); err != nil {
-		t.Fatal(err)
+	for c := None; c <= Zstd; c++ {
+		raw := encodedBy(t, c)
+		var h Header
+		// 1000, 1005 and 1002 at 1003: the first two lie outside, and the second has no key either.
+		o := ValidateOptions{Now: 1003, Timestamps: TimestampRule{BeforeMaxMs: 2, AfterMaxMs: 1}, MaxDecompressed: 1 << 20}
+		wantRecords(t, accept(raw, &h, o), kerr.InvalidTimestamp,
+			RecordError{0, "Timestamp 1000 of message with offset 0 is out of range. The timestamp should be within [1001, 1004]"},
+			RecordError{1, "Timestamp 1005 of message with offset 1 is out of range. The timestamp should be within [1001, 1004]"})
+		o.Timestamps.BeforeMaxMs, o.KeysRequired = 3, true // the key is asked for first
+		wantRecords(t, accept(raw, &h, o), kerr.InvalidRecord, RecordError{1, "Compacted topic cannot accept message without key in topic partition -0"})
+		o.KeysRequired, o.Timestamps.LogAppendTime = false, true
+		wantKind(t, accept(raw, &h, o), nil)
+		if !bytes.Equal(raw, encodedBy(t, c)) {
+			t.Fatalf("%s: changed", c)
+		}
 	}
-	// 1000, 1005 and 1002 at 1003: the middle one lies too far ahead, and has no key either.
-	o := ValidateOptions{Now: 1003, Timestamps: TimestampRule{BeforeMaxMs: 3, AfterMaxMs: 1}}
-	err := Validate(raw, &h, o)
-	wantKind(t, err, kerr.InvalidTimestamp)
-	var records *RecordErrors
-	if !errors.As(err, &records) || len(records.Records) != 1 || records.Records[0].Index != 1 {
-		t.Fatalf("%+v", records)
-	}
-	o.KeysRequired = true // the key is asked for first
-	wantKind(t, Validate(raw, &h, o), kerr.InvalidRecord)
-	o.KeysRequired, o.Timestamps.LogAppendTime = false, true
-	wantKind(t, Validate(raw, &h, o), nil)
 }
 
-func TestValidateMendsTheMaxTimestamp(t *testing.T) {
-	for _, c := range []Codec{None, Zstd} {
-		raw := mutated(encodedBy(t, c), func(h *Header) { h.MaxTimestamp = 1_000_000 })
+func wantRecords(t *testing.T, err error, kind *kerr.Error, want ...RecordError) {
+	t.Helper()
+	wantKind(t, err, kind)
+	var records *RecordErrors
+	if !errors.As(err, &records) || !slices.Equal(records.Records, want) {
+		t.Fatalf("%+v, want %+v", records, want)
+	}
+}
+
+func TestValidateMendsTimes(t *testing.T) {
+	for c := None; c <= Zstd; c++ {
+		for name, change := range map[string]func(*Header){
+			"too high":           func(h *Header) { h.MaxTimestamp = 1_000_000 },
+			"too low":            func(h *Header) { h.MaxTimestamp = 1004 },
+			"none":               func(h *Header) { h.MaxTimestamp = -1 },
+			"type":               func(h *Header) { h.Attributes |= logAppendTimeBit },
+			"type, and too high": func(h *Header) { h.Attributes |= logAppendTimeBit; h.MaxTimestamp = math.MaxInt64 },
+		} {
+			raw := mutated(encodedBy(t, c), change)
+			var h, want Header
+			wantKind(t, accept(raw, &h, anyOptions), nil)
+			if want.decode(encodedBy(t, c)); h != want || !bytes.Equal(raw, encodedBy(t, c)) {
+				t.Fatalf("%s, %s: %+v, want %+v", c, name, h, want)
+			}
+		}
+	}
+}
+
+// Times before 1970 are times, but the largest of a batch is never less than none.
+func TestValidateTimesBefore1970(t *testing.T) {
+	b := NewBuilder()
+	b.Add(-1000, []byte("k"), nil)
+	raw := b.Build(nil)
+	var h Header
+	wantKind(t, accept(raw, &h, anyOptions), nil)
+	if h.BaseTimestamp != -1000 || h.MaxTimestamp != -1 || !CheckCRC(raw) {
+		t.Fatalf("%+v", h)
+	}
+}
+
+func TestLeadersStampIsRefusedWhereItCounts(t *testing.T) {
+	b := NewBuilder()
+	b.Add(1, nil, nil)
+	b.Add(2, nil, nil)
+	raw := mutated(b.Build(nil), func(h *Header) { h.Attributes |= logAppendTimeBit })
+	var h Header
+	wantRecords(t, accept(raw, &h, ValidateOptions{Timestamps: TimestampRule{LogAppendTime: true}}), kerr.InvalidTimestamp,
+		RecordError{0, "Invalid timestamp type in message with offset 0. Producer should not set timestamp type to LogAppendTime."},
+		RecordError{1, "Invalid timestamp type in message with offset 1. Producer should not set timestamp type to LogAppendTime."})
+}
+
+// longRecords is a batch whose records are longer than a window, in each of their fields.
+func longRecords() []byte {
+	long := bytes.Repeat([]byte("long "), windowSize)
+	b := NewBuilder()
+	b.Add(10, nil, long, RecordHeader{"k", long}, RecordHeader{"null", nil})
+	b.Add(12, long, nil)
+	b.Add(11, []byte("k"), nil, RecordHeader{string(long), []byte("v")})
+	return b.Build(nil)
+}
+
+func TestValidateLongRecords(t *testing.T) {
+	for c := Gzip; c <= Zstd; c++ {
+		body := longRecords()[HeaderSize:]
+		o := ValidateOptions{Timestamps: anyTime, MaxDecompressed: len(body)}
+		sealed := func(body []byte) []byte { return withBody(c, 3, body...) }
 		var h Header
-		if err := ParseHeader(raw, &h); err != nil {
+		raw := sealed(body)
+		if wantKind(t, accept(raw, &h, o), nil); h.MaxTimestamp != 2 { // the times count from the base
+			t.Fatalf("%s: %+v", c, h)
+		}
+		o.KeysRequired = true
+		wantRecords(t, accept(raw, &h, o), kerr.InvalidRecord, RecordError{0, "Compacted topic cannot accept message without key in topic partition -0"})
+		o.KeysRequired = false
+		wantKind(t, accept(sealed(body[:len(body)-1]), &h, o), kerr.InvalidRecord)
+		wantKind(t, accept(sealed(body[:windowSize]), &h, o), kerr.InvalidRecord)
+		o.MaxDecompressed++
+		wantKind(t, accept(sealed(append(slices.Clone(body), 0)), &h, o), kerr.InvalidRecord)
+		o.MaxDecompressed -= 2
+		wantKind(t, accept(raw, &h, o), kerr.MessageTooLarge)
+	}
+}
+
+// Records that lie about their own sizes, in every codec.
+func TestValidateRecords(t *testing.T) {
+	good := []byte{14, 0, 0, 0, 2, 'k', 1, 0} // length 7
+	for c := None; c <= Zstd; c++ {
+		for name, body := range map[string][]byte{
+			"length too high":        append([]byte{16}, good[1:]...),
+			"length too low":         append([]byte{12}, good[1:]...),
+			"length negative":        append([]byte{13}, good[1:]...),
+			"length huge":            append([]byte{0xfe, 0xff, 0xff, 0xff, 0x0f}, good[1:]...),
+			"bytes within a record":  append([]byte{16}, append(slices.Clone(good[1:]), 0)...),
+			"bytes behind a record":  append(slices.Clone(good), 0),
+			"another record":         append(slices.Clone(good), good...),
+			"offset delta 1":         {14, 0, 0, 2, 2, 'k', 1, 0},
+			"offset delta -1":        {14, 0, 0, 1, 2, 'k', 1, 0},
+			"key beyond the end":     {14, 0, 0, 0, 20, 'k', 1, 0},
+			"headers without number": {12, 0, 0, 0, 2, 'k', 1},
+			"junk":                   {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+		} {
+			var h Header
+			raw := withBody(c, 1, body...)
+			before := slices.Clone(raw)
+			if err := accept(raw, &h, anyOptions); !errors.Is(err, kerr.InvalidRecord) || !bytes.Equal(raw, before) {
+				t.Fatalf("%s, %s: %v", c, name, err)
+			}
+		}
+		raw := mutated(withBody(None, 1, good...), func(h *Header) { h.Attributes = Attributes(c) })
+		var h Header
+		if err := accept(raw, &h, anyOptions); (err == nil) != (c == None) || err != nil && !errors.Is(err, kerr.InvalidRecord) {
+			t.Fatalf("%s, not compressed: %v", c, err)
+		}
+	}
+}
+
+// A bomb costs memory for a window and a block, not for what comes out of it.
+func TestBombsCostAWindow(t *testing.T) {
+	const size = 64 << 20
+	body := appendRecord(nil, 0, 0, []byte("k"), make([]byte, size), nil)
+	for c := Gzip; c <= Zstd; c++ {
+		raw := withBody(c, 1, body...)
+		var h Header
+		var err error
+		cost := allocated(func() { err = accept(raw, &h, ValidateOptions{Timestamps: anyTime, MaxDecompressed: 2 * size}) })
+		if cost > 16<<20 || err != nil {
+			t.Fatalf("%s: %d bytes of memory, error %v", c, cost, err)
+		}
+	}
+}
+
+// Frames of zstd that are large, wide, or both, and one that claims more than may be.
+func TestValidateZstdFrames(t *testing.T) {
+	body := appendRecord(nil, 0, 0, []byte("k"), make([]byte, 2*zstdWhole), nil)
+	for name, c := range map[string]struct {
+		window int
+		kind   *kerr.Error
+	}{"large": {1 << 20, nil}, "wide": {2 * zstdNarrow, nil}, "too wide": {2 * maxZstdWindow, kerr.InvalidRecord}} {
+		var frame bytes.Buffer
+		e, err := zstd.NewWriter(&frame, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(c.window))
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := Validate(raw, &h, ValidateOptions{Timestamps: anyTime, MaxDecompressed: 1 << 20}); err != nil {
-			t.Fatal(err)
+		_, _ = e.Write(body) // without a content size
+		_ = e.Close()
+		raw := append(make([]byte, HeaderSize), frame.Bytes()...)
+		seal(raw, &Header{Magic: magicV2, Count: 1, Attributes: Attributes(Zstd), ProducerID: -1})
+		var h Header
+		o := ValidateOptions{Timestamps: anyTime, MaxDecompressed: len(body)}
+		if err := accept(raw, &h, o); (err == nil) != (c.kind == nil) || err != nil && !errors.Is(err, c.kind) {
+			t.Fatalf("%s: %v", name, err)
 		}
-		if h.MaxTimestamp != 1005 || !bytes.Equal(raw, encodedBy(t, c)) {
-			t.Fatalf("%s: max timestamp %d", c, h.MaxTimestamp)
+		if o.MaxDecompressed--; c.kind == nil {
+			if err := accept(raw, &h, o); !errors.Is(err, kerr.MessageTooLarge) {
+				t.Fatalf("%s, beyond the limit: %v", name, err)
+			}
 		}
 	}
 }
@@ -70,10 +213,7 @@ func TestValidateListsFewErrors(t *testing.T) {
 	}
 	raw := b.Build(nil)
 	var h Header
-	if err := ParseHeader(raw, &h); err != nil {
-		t.Fatal(err)
-	}
-	err := Validate(raw, &h, ValidateOptions{KeysRequired: true, Timestamps: anyTime, MaxDecompressed: 1 << 20})
+	err := accept(raw, &h, ValidateOptions{KeysRequired: true, Timestamps: anyTime, MaxDecompressed: 1 << 20})
 	var records *RecordErrors
 	if !errors.As(err, &records) || len(records.Records) != maxRecordErrors {
 		t.Fatalf("error %v", err)

@@ -3,14 +3,18 @@ package batch
 import "encoding/binary"
 
 // Numbers inside records are zig-zag varints: seven bits a byte, lowest first, the top bit set on all but the last. A 32-bit one has at most 5 bytes, a 64-bit one 10.
+const (
+	maxVarint  = 5
+	maxVarlong = 10
+)
 
 // varint reads a 32-bit number from the start of b; n is its bytes, 0 if b holds none.
 func varint(b []byte) (v int32, n int) {
 	if len(b) > 0 && b[0] < 0x80 { // nearly all of them
 		return int32(b[0]>>1) ^ -int32(b[0]&1), 1
 	}
-	if len(b) > 5 {
-		b = b[:5]
+	if len(b) > maxVarint {
+		b = b[:maxVarint]
 	}
 	u, n := binary.Uvarint(b)
 	if n <= 0 || u > 1<<32-1 {

@@ -69,7 +69,7 @@ type producer struct {
 func (s *State) Len() int { return len(s.producers) }
 
 // Check decides about a batch that is to be appended by a leader; h's offsets are not looked at. It changes nothing. Sequences are checked if h has one:
-// a client's idempotent batch always has (batch.ValidateClient), a coordinator's never.
+// a client's idempotent batch always has (batch.Validate), a coordinator's never.
 //
 // Errors, as in Kafka 4 (ProducerAppendInfo, ProducerStateEntry): INVALID_PRODUCER_EPOCH for an epoch older than the last; OUT_OF_ORDER_SEQUENCE_NUMBER for a gap, and for a new
 // epoch that does not begin at 0; INVALID_TXN_STATE for a plain batch inside the producer's open transaction. A producer that is not remembered may begin anywhere:

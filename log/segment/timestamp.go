@@ -113,7 +113,7 @@ func (s *Segment) FirstAtOrAfter(ts int64, from protocol.Offset, maxDecompressed
 // Latest finds the first record that has the segment's largest timestamp; under LogAppendTime, where all records of a batch have it, that is the batch's last (KIP-734).
 func (s *Segment) Latest(maxDecompressed int) (found Stamp, ok bool, err error) {
 	ts, at, err := s.MaxTimestamp()
-	if err != nil || ts < 0 {
+	if err != nil {
 		return Stamp{}, false, err
 	}
 	near, err := s.Floor(at)

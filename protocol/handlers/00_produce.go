@@ -218,9 +218,6 @@ func (p *produceCall) partition(w wire.ProduceWriter, b []byte, topic *image.Top
 // check is what is asked of a batch here. A header that does not parse is left to the log, which looks at the CRC first and so tells damage from nonsense.
 func (p *produceCall) check(records []byte) error {
 	parsed := batch.ParseHeader(records, &p.header) == nil
-	if len(records) < batch.HeaderSize || parsed && p.header.Size() > len(records) {
-		return errNoBatch
-	}
 	switch acks := p.scanner.Acks; {
 	case parsed && p.header.Attributes.Codec() == batch.Zstd && p.c.Version < zstdSince:
 		return errZstd
@@ -232,10 +229,7 @@ func (p *produceCall) check(records []byte) error {
 	return nil
 }
 
-var (
-	errNoBatch = protocol.Errorf(kerr.InvalidRecord, "Produce requests must have at least one whole record batch per partition")
-	errZstd    = protocol.Errorf(kerr.UnsupportedCompressionType, "Produce requests before version %d are not allowed to use ZStandard compression", zstdSince)
-)
+var errZstd = protocol.Errorf(kerr.UnsupportedCompressionType, "Produce requests before version %d are not allowed to use ZStandard compression", zstdSince)
 
 // tellsLogStart picks out the refusals that carry the log start: in Kafka all but those that it foresees.
 func tellsLogStart(err error) bool {

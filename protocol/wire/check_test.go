@@ -1,3 +1,7 @@
+//go:build !race
+
+// What is measured here is memory, and the race detector allocates too.
+
 package wire
 
 import (

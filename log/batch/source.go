@@ -1,0 +1,217 @@
+package batch
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// source gives a batch's records inflated, piece by piece. Read's errors are inflate's, with their wire error, or io.EOF. The bytes that a source holds are those of one block (snappy,
+// LZ4) or of one window (gzip, zstd), whatever the records inflate to. release gives them back; the source is dead then.
+type source interface {
+	io.Reader
+	release()
+}
+
+// openSource begins to inflate src. The reader counts the bytes against the limit; here it only stops a single block that would exceed it.
+func openSource(c Codec, src []byte, limit int) (source, error) {
+	switch c {
+	case Gzip:
+		return openGzip(src)
+	case Zstd:
+		return openZstd(src, limit)
+	}
+	return openBlocks(c, src, limit)
+}
+
+// gzipSource is a gzipReader with wire errors.
+type gzipSource struct{ gzipReader }
+
+var gzipSources = sync.Pool{New: func() any { return new(gzipSource) }}
+
+func openGzip(src []byte) (source, error) {
+	s := gzipSources.Get().(*gzipSource)
+	s.src.Reset(src)
+	if err := s.Reset(&s.src); err != nil {
+		s.release()
+		return nil, errInflate(Gzip, err)
+	}
+	return s, nil
+}
+
+func (s *gzipSource) Read(p []byte) (int, error) {
+	n, err := s.gzipReader.Read(p)
+	if err != nil && err != io.EOF {
+		err = errInflate(Gzip, err)
+	}
+	return n, err
+}
+
+func (s *gzipSource) release() {
+	s.src.Reset(nil)
+	gzipSources.Put(s)
+}
+
+// blockSource inflates the blocks of snappy and LZ4 one at a time.
+type blockSource struct {
+	codec Codec
+	lz4   lz4Frame
+	xs    snappyChunks
+	limit int
+	rest  []byte // of the block in buf
+	buf   []byte
+}
+
+var blockSources = sync.Pool{New: func() any { return new(blockSource) }}
+
+func openBlocks(c Codec, src []byte, limit int) (source, error) {
+	s := blockSources.Get().(*blockSource)
+	s.codec, s.limit, s.rest = c, limit, nil
+	var err error
+	if c == LZ4 {
+		if s.lz4, err = openLZ4(src); err != nil {
+			err = errInflate(LZ4, err)
+		}
+	} else {
+		s.xs, err = openSnappy(src)
+	}
+	if err != nil {
+		s.release()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *blockSource) Read(p []byte) (int, error) {
+	for len(s.rest) == 0 {
+		out, err := s.next()
+		if err != nil {
+			return 0, err
+		}
+		s.buf, s.rest = out[:0], out
+	}
+	n := copy(p, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}
+
+// next inflates the next block over the last one.
+func (s *blockSource) next() ([]byte, error) {
+	if s.codec == LZ4 {
+		out, err := s.lz4.next(s.buf[:0], 0, s.limit)
+		return out, wireLZ4(err, s.limit)
+	}
+	block, err := s.xs.next()
+	if err != nil {
+		return nil, err
+	}
+	return snappyBlock(s.buf[:0], block, 0, s.limit)
+}
+
+func (s *blockSource) release() {
+	if s.lz4, s.xs, s.rest = (lz4Frame{}), (snappyChunks{}), nil; cap(s.buf) > keptBuffer {
+		s.buf = nil
+	}
+	blockSources.Put(s)
+}
+
+// zstdSource inflates what is small in one go, which is fastest, and the rest through a window. A frame whose window is wider than any but the highest levels have needs that much memory
+// anyway; it is inflated in one go as well, because then memory grows with what really comes out and not with what the frame claims.
+type zstdSource struct {
+	whole  *[]byte // pooled, if in one go
+	rest   []byte  // of whole
+	stream *zstd.Decoder
+	src    bytes.Reader
+}
+
+const (
+	zstdWhole  = 1 << 20 // bytes that count as small
+	zstdNarrow = 8 << 20 // window up to which frames are streamed; that of level 19
+)
+
+var zstdSources = sync.Pool{New: func() any { return new(zstdSource) }}
+
+func openZstd(src []byte, limit int) (source, error) {
+	var frame zstd.Header
+	if err := frame.Decode(src); err != nil {
+		return nil, errInflate(Zstd, err)
+	}
+	s := zstdSources.Get().(*zstdSource)
+	err := s.open(src, &frame, limit)
+	if err != nil {
+		s.release()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *zstdSource) open(src []byte, frame *zstd.Header, limit int) error {
+	if frame.WindowSize > zstdNarrow {
+		return s.inflate(src, min(limit, maxZstdWindow))
+	}
+	if small := frame.HasFCS && frame.FrameContentSize <= zstdWhole || !frame.HasFCS && len(src) <= zstdWhole/4; small {
+		if err := s.inflate(src, min(limit, zstdWhole)); !errors.Is(err, kerr.MessageTooLarge) {
+			return err
+		}
+	}
+	return s.begin(src)
+}
+
+func (s *zstdSource) inflate(src []byte, limit int) error {
+	buf := buffers.Get().(*[]byte)
+	out, err := inflateZstd((*buf)[:0], src, limit)
+	if err != nil {
+		putBuffer(buf)
+		return err
+	}
+	*buf = out
+	s.whole, s.rest = buf, out
+	return nil
+}
+
+func (s *zstdSource) begin(src []byte) error {
+	if s.stream == nil {
+		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdNarrow))
+		if err != nil {
+			panic(err) // the options are constants
+		}
+		s.stream = d
+	}
+	s.src.Reset(src)
+	if err := s.stream.Reset(&s.src); err != nil {
+		return errInflate(Zstd, err)
+	}
+	return nil
+}
+
+func (s *zstdSource) Read(p []byte) (int, error) {
+	if s.whole != nil {
+		if len(s.rest) == 0 {
+			return 0, io.EOF
+		}
+		n := copy(p, s.rest)
+		s.rest = s.rest[n:]
+		return n, nil
+	}
+	n, err := s.stream.Read(p)
+	if err != nil && err != io.EOF {
+		err = errInflate(Zstd, err)
+	}
+	return n, err
+}
+
+func (s *zstdSource) release() {
+	if s.whole != nil {
+		putBuffer(s.whole)
+		s.whole, s.rest = nil, nil
+	}
+	s.src.Reset(nil)
+	if s.stream != nil {
+		_ = s.stream.Reset(nil) // only lets go of src
+	}
+	zstdSources.Put(s)
+}
