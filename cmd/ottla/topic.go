@@ -74,12 +74,24 @@ func newTopicCreate(to *connection) *cobra.Command {
 	return c
 }
 
-// refused is the error of one topic in words: the server's, where it sent some.
+// refused is the error of one topic in words, the server's where it sent some; nil without an error.
 func refused(topic string, err error, words string) error {
+	if err == nil {
+		return nil
+	}
 	if words == "" {
 		return fmt.Errorf("%s: %w", topic, err)
 	}
 	return fmt.Errorf("%s: %w (%s)", topic, err, words)
+}
+
+// allRefused joins what went wrong with each answer of a call.
+func allRefused[R any](answers []R, refused func(R) error) error {
+	var failed []error
+	for _, r := range answers {
+		failed = append(failed, refused(r))
+	}
+	return errors.Join(failed...)
 }
 
 func newTopicList(to *connection) *cobra.Command {
@@ -232,13 +244,7 @@ func alterConfigs(ctx context.Context, adm *kadm.Client, changes []kadm.AlterCon
 	if err != nil {
 		return err
 	}
-	var failed []error
-	for _, r := range rs {
-		if r.Err != nil {
-			failed = append(failed, refused(r.Name, r.Err, r.ErrMessage))
-		}
-	}
-	return errors.Join(failed...)
+	return allRefused(rs, func(r kadm.AlterConfigsResponse) error { return refused(r.Name, r.Err, r.ErrMessage) })
 }
 
 func growTopics(ctx context.Context, adm *kadm.Client, partitions int, names []string) error {
@@ -246,13 +252,7 @@ func growTopics(ctx context.Context, adm *kadm.Client, partitions int, names []s
 	if err != nil {
 		return err
 	}
-	var failed []error
-	for _, r := range rs.Sorted() {
-		if r.Err != nil {
-			failed = append(failed, refused(r.Topic, r.Err, r.ErrMessage))
-		}
-	}
-	return errors.Join(failed...)
+	return allRefused(rs.Sorted(), func(r kadm.CreatePartitionsResponse) error { return refused(r.Topic, r.Err, r.ErrMessage) })
 }
 
 func newTopicDelete(to *connection) *cobra.Command {
@@ -268,13 +268,7 @@ func newTopicDelete(to *connection) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var failed []error
-			for _, r := range rs.Sorted() {
-				if r.Err != nil {
-					failed = append(failed, refused(r.Topic, r.Err, r.ErrMessage))
-				}
-			}
-			return errors.Join(failed...)
+			return allRefused(rs.Sorted(), func(r kadm.DeleteTopicResponse) error { return refused(r.Topic, r.Err, r.ErrMessage) })
 		},
 	}
 }
