@@ -26,8 +26,7 @@ race:
 # Every fuzz target for FUZZTIME.
 FUZZTIME ?= 10s
 fuzz:
-	@for p in $$($(GO) list ./...); do \
-	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$p || exit 1; done; done
+	GO=$(GO) .ci/fuzz $(FUZZTIME)
 
 # Apache Kafka's own tools and kcat against a node (needs Java, Maven and kcat).
 clients: build
