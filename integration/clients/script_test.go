@@ -90,7 +90,10 @@ func script() []step {
 	}
 	return append(steps,
 		step{name: "start offsets", tool: offsets, args: "--bootstrap-server $B --topic codec-none --time -2"},
-		step{name: "offset of the largest timestamp", tool: offsets, args: "--bootstrap-server $B --topic codec-none --time -3"},
+		// Two invocations, one record each: the second is later by any clock. Records of one invocation may share their millisecond.
+		step{name: "an early record", tool: kcat, stdin: "early\n", args: "-b $B -P -t stamped -p 0"},
+		step{name: "a late record", tool: kcat, stdin: "late\n", args: "-b $B -P -t stamped -p 0"},
+		step{name: "offset of the largest timestamp", tool: offsets, args: "--bootstrap-server $B --topic stamped --time -3"},
 		step{name: "offset of a time", tool: offsets, args: "--bootstrap-server $B --topic codec-none --time 1000"},
 		step{name: "offset of a time to come", tool: offsets, args: "--bootstrap-server $B --topic codec-none --time 99999999999999"},
 		step{name: "local and tiered offsets", tool: offsets, args: "--bootstrap-server $B --topic codec-none --time -4"},
