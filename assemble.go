@@ -141,7 +141,7 @@ func (n *Node) openServer(ctx context.Context) error {
 		AnswerLocalAddress: n.Advertise == "", Logger: n.Logger,
 	})
 	n.server = server.New(server.Options{
-		Dispatcher: h, Logger: n.Logger, Metrics: n.metrics.server, MaxFrame: handlers.MaxFrame(int(v.Int("socket.request.max.bytes"))),
+		Dispatcher: h, Settler: n.store, Logger: n.Logger, Metrics: n.metrics.server, MaxFrame: handlers.MaxFrame(int(v.Int("socket.request.max.bytes"))),
 		MemoryBudget:   v.Int("ottla.memory.budget.bytes"),
 		MaxConnections: int(v.Int("max.connections")), MaxConnectionsPerIP: int(v.Int("max.connections.per.ip")),
 		IdleTimeout: ms(v, "connections.max.idle.ms"),

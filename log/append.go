@@ -303,3 +303,10 @@ func (l *Log) RequestFlush() {
 		l.dir.flusher.touch(l, urgent)
 	}
 }
+
+// WantFlush is RequestFlush by a caller who comes to Store.Settle when it has nothing more to append: nobody is woken meanwhile.
+func (l *Log) WantFlush() {
+	if l.loaded.Load() && l.durable.Load() < l.end.Load() {
+		l.dir.flusher.want(l)
+	}
+}

@@ -19,8 +19,9 @@ const (
 
 // AppendOptions says how to append. Epoch is the leader epoch that is stamped on the batch (Client and Internal).
 type AppendOptions struct {
-	Epoch  protocol.LeaderEpoch
-	Origin Origin
+	Epoch   protocol.LeaderEpoch
+	Origin  Origin
+	Settles bool // the caller comes to Store.Settle when it has nothing more to append: a flush that somebody waits for is left to it
 }
 
 // AppendInfo tells what an append did. It is overwritten by Append, and keeps its slices for reuse.

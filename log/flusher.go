@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ottla/log/checkpoint"
@@ -14,17 +15,25 @@ import (
 
 // flusher makes the logs of one directory durable. All that is due goes in one pass: several files are synced side by side, new folders get one manifest write and one sync
 // of the parent, then every observer hears of it. What becomes due meanwhile waits for the next pass. With nothing to do there is no timer.
+//
+// A pass is run by the flusher's own goroutine or, on a disk that answers quickly, by a caller who has appended and would only wait for it (see Store.Settle): that saves waking
+// one thread to sync and another to go on.
 type flusher struct {
 	dir    *directory
 	origin time.Time     // of the clock that deadlines are on; some time ago, so that urgent is over from the start
-	wake   chan struct{} // one token: the earliest deadline has changed
+	wake   chan struct{} // one token: something is due
+	alarm  *time.Timer   // gives that token at the earliest deadline
+
+	wanted atomic.Bool // somebody counts on Settle
 
 	mu    sync.Mutex
 	queue []*Log // those whose flushAt is set
 	next  int64  // the earliest of them, 0 if there is none
 
-	due  []*Log // of the pass that runs; the Run goroutine's
+	turn chan struct{} // the token of who runs a pass; what follows is theirs
+	due  []*Log
 	work []flush
+	slow bool // the last pass took longer than a caller should be held up
 }
 
 // urgent is the deadline that is always over.
@@ -34,7 +43,10 @@ const urgent = 1
 const parallelSyncs = 8
 
 func newFlusher(d *directory) *flusher {
-	return &flusher{dir: d, origin: time.Now().Add(-time.Second), wake: make(chan struct{}, 1)}
+	f := &flusher{dir: d, origin: time.Now().Add(-time.Second), wake: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
+	f.alarm = time.AfterFunc(time.Hour, f.stir)
+	f.alarm.Stop()
+	return f
 }
 
 // after is the deadline d from now.
@@ -48,10 +60,24 @@ func (f *flusher) after(d time.Duration) int64 {
 // touch asks for a flush of l at the deadline, or at an earlier one that is already set. Records that were in the log before the call are in the pass that follows: the pass
 // resets flushAt before it looks at the log.
 func (f *flusher) touch(l *Log, deadline int64) {
+	if f.put(l, deadline) && deadline == urgent {
+		f.stir()
+	}
+}
+
+// want is touch at once, by a caller who comes to settle. Should it not, the alarm of the log's ordinary flush is still set.
+func (f *flusher) want(l *Log) {
+	f.put(l, urgent)
+	f.wanted.Store(true)
+}
+
+// put queues l and tells whether its deadline is the earliest now; then the alarm is set, unless it is over.
+func (f *flusher) put(l *Log, deadline int64) (earliest bool) {
 	if at := l.flushAt.Load(); at != 0 && at <= deadline {
-		return
+		return false
 	}
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	at := l.flushAt.Load()
 	if at == 0 {
 		f.queue = append(f.queue, l)
@@ -59,15 +85,18 @@ func (f *flusher) touch(l *Log, deadline int64) {
 	if at == 0 || deadline < at {
 		l.flushAt.Store(deadline)
 	}
-	earlier := f.next == 0 || deadline < f.next
-	if earlier {
-		f.next = deadline
+	if f.next != 0 && f.next <= deadline {
+		return false
 	}
-	f.mu.Unlock()
-	if earlier {
-		f.stir()
+	f.next = deadline
+	if deadline != urgent {
+		f.setAlarm()
 	}
+	return true
 }
+
+// setAlarm is called under mu.
+func (f *flusher) setAlarm() { f.alarm.Reset(time.Duration(f.next) - time.Since(f.origin)) }
 
 // stir wakes the flusher up.
 func (f *flusher) stir() {
@@ -79,35 +108,59 @@ func (f *flusher) stir() {
 
 // run works until ctx ends.
 func (f *flusher) run(ctx context.Context) {
-	timer := time.NewTimer(time.Hour)
-	timer.Stop()
-	defer timer.Stop()
+	defer f.alarm.Stop()
 	for ctx.Err() == nil {
-		wait := f.wait()
-		if wait == 0 {
+		if f.overdue() {
+			f.turn <- struct{}{}
 			f.pass()
+			<-f.turn
 			continue
-		}
-		if wait > 0 {
-			timer.Reset(wait)
 		}
 		select {
 		case <-ctx.Done():
 		case <-f.wake:
-		case <-timer.C:
 		}
-		timer.Stop()
 	}
 }
 
-// wait is how long nothing is due: 0 if something is, negative if nothing is queued.
-func (f *flusher) wait() time.Duration {
+// holdUp is how long a caller may be held up by a flush that it could leave to the flusher's goroutine.
+const holdUp = 5 * time.Millisecond
+
+// settle runs the pass that somebody counts on, unless one is running: then whoever runs it sees to the next.
+func (f *flusher) settle() {
+	if !f.wanted.Load() {
+		return
+	}
+	select {
+	case f.turn <- struct{}{}:
+	default:
+		return
+	}
+	if f.slow {
+		<-f.turn
+		f.stir()
+		return
+	}
+	f.pass()
+	<-f.turn
+	// What came meanwhile is not the caller's to wait for.
+	if f.wanted.Load() {
+		f.stir()
+	}
+}
+
+// overdue tells whether a deadline is over; if not, the alarm is set for the earliest.
+func (f *flusher) overdue() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.next == 0 {
-		return -1
+	switch {
+	case f.next == 0:
+		return false
+	case time.Duration(f.next) <= time.Since(f.origin):
+		return true
 	}
-	return max(0, time.Duration(f.next)-time.Since(f.origin))
+	f.setAlarm()
+	return false
 }
 
 // take moves what is due from the queue to f.due: all whose deadline is over, and with them every durable log.
@@ -132,10 +185,15 @@ func (f *flusher) take() {
 	}
 	clear(f.queue[len(kept):])
 	f.queue = kept
+	if f.next != 0 {
+		f.setAlarm()
+	}
 }
 
-// pass flushes everything that is due. A log whose token somebody else has is left out: the holder asks for a flush when done.
+// pass flushes everything that is due. A log whose token somebody else has is left out: the holder asks for a flush when done. The caller has the turn.
 func (f *flusher) pass() {
+	began := time.Now()
+	f.wanted.Store(false)
 	f.take()
 	f.work = slices.Grow(f.work[:0], len(f.due))
 	for _, l := range f.due {
@@ -150,6 +208,7 @@ func (f *flusher) pass() {
 	}
 	clear(f.due)
 	f.dir.flush(f.work)
+	f.slow = time.Since(began) > holdUp
 }
 
 // flush is what one log has to sync, taken under its mutex.

@@ -200,6 +200,23 @@ func (s *Store) home(tp protocol.TopicPartition, id protocol.TopicID) (*director
 	return best, nil
 }
 
+// Unsettled tells whether Settle has something to do. It is cheap.
+func (s *Store) Unsettled() bool {
+	for _, d := range s.dirs {
+		if d.flusher.wanted.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// Settle flushes what Log.WantFlush was called for, on the caller's goroutine if the disks are quick and idle; else it leaves that to the flushers.
+func (s *Store) Settle() {
+	for _, d := range s.dirs {
+		d.flusher.settle()
+	}
+}
+
 // Run flushes, retains, checkpoints and removes until ctx ends. It is called once.
 func (s *Store) Run(ctx context.Context) error {
 	for _, d := range s.dirs {

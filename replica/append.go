@@ -31,7 +31,7 @@ func (p *Partition) Append(records []byte, acks int16, o log.AppendOptions, info
 	}
 	p.appended(info)
 	if acks == acksAll || p.awaited() {
-		p.hurry()
+		p.flush(o.Settles)
 	}
 	return nil
 }

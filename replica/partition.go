@@ -90,8 +90,15 @@ func (p *Partition) resign() {
 }
 
 // hurry asks for a flush, if it is a flush that somebody waits for.
-func (p *Partition) hurry() {
-	if p.durable.Load() {
+func (p *Partition) hurry() { p.flush(false) }
+
+// flush is hurry for a caller who may settle it by itself later.
+func (p *Partition) flush(settles bool) {
+	switch {
+	case !p.durable.Load():
+	case settles:
+		p.log.WantFlush()
+	default:
 		p.log.RequestFlush()
 	}
 }

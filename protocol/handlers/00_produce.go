@@ -198,7 +198,7 @@ func (p *produceCall) partition(w wire.ProduceWriter, b []byte, topic *image.Top
 	if err == nil {
 		now := part.Offsets()
 		epoch, p.info.LogStartOffset = now.Epoch, now.LogStart
-		if err = part.Append(records, p.scanner.Acks, log.AppendOptions{Origin: log.Client}, &p.info); err != nil && tellsLogStart(err) {
+		if err = part.Append(records, p.scanner.Acks, log.AppendOptions{Origin: log.Client, Settles: true}, &p.info); err != nil && tellsLogStart(err) {
 			r.LogStart = p.info.LogStartOffset
 		}
 	}

@@ -8,6 +8,13 @@ import (
 // Exactly one of c.Done, c.Park, c.Close or c.NoReply is called before it returns. c.Body is valid only until it returns.
 type Dispatcher interface{ Dispatch(c *Call) }
 
+// Settler does at the end of a pass, once, what the calls of the pass wait for together: one flush of the disk for all that they appended. It runs on the connection's reader
+// goroutine, and should leave to others what takes long: the connection reads nothing meanwhile, though replies leave.
+type Settler interface {
+	Unsettled() bool // cheap
+	Settle()
+}
+
 // Finisher is the second stage of a parked call: it fills in c.Reply. It may read a log (pread), it never waits. No lock is held and calls of one connection are
 // finished one after the other, in request order.
 //

@@ -33,8 +33,9 @@ type Conn struct {
 	stopping atomic.Bool   // shutdown: nothing more is read
 	done     chan struct{} // closed by kill
 
-	in  input  // the reader's
-	out output // of whoever has the writer's role
+	in   input       // the reader's
+	late *time.Timer // the reader's: runs settlesLate; nil until needed
+	out  output      // of whoever has the writer's role
 
 	// writeLoopFn is (*Conn).writeFinished as a stored value: starting the goroutine allocates nothing.
 	writeLoopFn func()

@@ -32,6 +32,7 @@ type input struct {
 
 	// For the callback of RawConn.Read, stored so that no call allocates.
 	readFn func(fd uintptr) bool
+	atOnce bool // do not wait
 	n      int
 	err    error
 }
@@ -122,7 +123,7 @@ func (in *input) adapt(n int) {
 	}
 }
 
-// readReady is the callback of RawConn.Read: it reads what there is, or gives the buffer back and has the runtime wait until there is something.
+// readReady is the callback of RawConn.Read: it reads what there is; if that is nothing, it gives the buffer back and has the runtime wait, unless atOnce.
 func (c *Conn) readReady(fd uintptr) bool {
 	in := &c.in
 	fresh := in.buf == nil
@@ -137,7 +138,7 @@ func (c *Conn) readReady(fd uintptr) bool {
 			if fresh {
 				in.drop(c)
 			}
-			return false
+			return in.atOnce
 		case err != nil:
 			in.err = err
 			return true

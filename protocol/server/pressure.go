@@ -33,6 +33,20 @@ func (s *Server) acquireFrame(n int, gone <-chan struct{}) bool {
 	return false
 }
 
+// tryAcquireFrame is acquireFrame without waiting.
+func (s *Server) tryAcquireFrame(n int) bool {
+	if n > largeFrame && !s.large.tryAcquire(n) {
+		return false
+	}
+	if s.budget.tryAcquire(n) {
+		return true
+	}
+	if n > largeFrame {
+		s.large.release(n)
+	}
+	return false
+}
+
 func (s *Server) releaseFrame(n int) {
 	s.budget.release(n)
 	if n > largeFrame {

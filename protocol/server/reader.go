@@ -37,13 +37,7 @@ func (c *Conn) readLoop() error {
 			return err
 		}
 		c.in.hold.blameless()
-		c.beginPass()
-		used, err := c.dispatchFrames()
-		c.endPass()
-		if err == nil {
-			err = c.keep(used)
-		}
-		if err != nil {
+		if err := c.pass(); err != nil {
 			return err
 		}
 	}
@@ -215,7 +209,7 @@ func (c *Conn) readTimedOut() error {
 	return nil
 }
 
-// keep makes room for the rest of a frame of which the bytes after used have come. It may wait for the memory budget, so it runs between passes.
+// keep makes room for the rest of a frame of which the bytes after used have come. It may wait for the memory budget.
 func (c *Conn) keep(used int) error {
 	in := &c.in
 	rest := in.pending()[used:]
@@ -263,8 +257,8 @@ func (c *Conn) moveToLarger(rest []byte, size int) error {
 		return err
 	}
 	n := classSize(classFor(max(size, in.usual)))
-	if !c.server.acquireFrame(n, c.done) {
-		return c.endedWhileWaiting()
+	if err := c.acquireFrame(n); err != nil {
+		return err
 	}
 	larger := takeBuffer(n)
 	in.have = copy(larger.b, rest)
@@ -272,6 +266,19 @@ func (c *Conn) moveToLarger(rest []byte, size int) error {
 	in.buf = larger
 	in.charge(n)
 	in.frameStart = time.Now() // the wait was ours
+	return nil
+}
+
+// acquireFrame takes memory for a frame. If it has to wait for it, the pass ends first: its replies hold memory too.
+func (c *Conn) acquireFrame(n int) error {
+	if c.server.tryAcquireFrame(n) {
+		return nil
+	}
+	c.endPass()
+	defer c.beginPass()
+	if !c.server.acquireFrame(n, c.done) {
+		return c.endedWhileWaiting()
+	}
 	return nil
 }
 

@@ -86,13 +86,20 @@ func (c *Conn) awaitSlot() error {
 
 // waitForSlot waits, while the ring is full or too much is unsent, for others to write, or writes what is ready. The caller holds mu.
 func (c *Conn) waitForSlot() error {
-	inPass := c.inPass
+	inPass, settled := c.inPass, false
 	for !c.dead {
 		if c.stopping.Load() {
 			return errStopped
 		}
 		if !c.ring.full() && c.unsent < maxUnsent {
 			return nil
+		}
+		if !settled {
+			settled = true // what fills the ring may be what this pass has left unsettled
+			c.mu.Unlock()
+			c.settle()
+			c.mu.Lock()
+			continue
 		}
 		c.in.hold.until(time.Now().Add(c.server.o.FrameTimeout))
 		if c.takeRole() {
@@ -156,25 +163,6 @@ func (c *Conn) takeRole() bool {
 	}
 	c.writing = true
 	return true
-}
-
-func (c *Conn) beginPass() {
-	c.mu.Lock()
-	c.inPass = true
-	c.mu.Unlock()
-}
-
-// endPass sends what the pass has made ready, unless the writer is at it already: it looks again before it ends.
-func (c *Conn) endPass() {
-	c.mu.Lock()
-	c.inPass = false
-	write := c.takeRole()
-	c.mu.Unlock()
-	if write {
-		c.in.hold.until(time.Now().Add(c.server.o.FrameTimeout))
-		c.writeFinished()
-		c.in.hold.blameless()
-	}
 }
 
 // throttle is Call.Throttle.

@@ -6,8 +6,8 @@
 // Goroutines: a connection has one that reads, dispatches and, at the end of each pass, writes; and for as long as parked replies leave, a second one that
 // writes. None per request. Both belong to the Server: Shutdown waits for them. An idle connection holds no buffer.
 //
-// A pass: read whatever the socket has into a pooled buffer; dispatch every complete frame in it; send the finished replies with one call; keep what is left of
-// the last frame. Start reading at reader.go, then ring.go and writer.go.
+// A pass: read into a pooled buffer and dispatch every complete frame in it, as long as the socket has more, up to a bound; settle what the calls have left to be done
+// for all of them; send the finished replies with one call. Start reading at reader.go, then pass.go, ring.go and writer.go.
 package server
 
 import (
@@ -28,6 +28,7 @@ import (
 // Options are a server's settings. Zero values of the limits and time-outs mean the defaults below.
 type Options struct {
 	Dispatcher Dispatcher
+	Settler    Settler // nil: there is nothing to settle
 	Logger     *slog.Logger
 	Metrics    *Metrics // nil counts nothing
 	// MaxFrame is the largest frame per API key in bytes, from the API table; for a key that it does not know it gives wire.MaxUnauthenticatedFrame.
