@@ -1,0 +1,16 @@
+package handlers
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"ottla/protocol"
+)
+
+// Groups are the coordinators of consumer groups.
+type Groups interface {
+	// Submit answers req: JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit, OffsetFetch, OffsetDelete, DescribeGroups, ListGroups or DeleteGroups, in the layout of its
+	// version. Groups and topics in it are authorised and validated as far as the metadata image can tell; a group that this broker does not coordinate is answered with
+	// NOT_COORDINATOR. done is called once, with req's response, from any goroutine, possibly before Submit returns; it must not block. req is the callee's from then on, but
+	// not the bytes that its slices alias: those are copied if they are kept.
+	Submit(c protocol.Client, req kmsg.Request, done func(kmsg.Response))
+}
