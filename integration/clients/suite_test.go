@@ -13,18 +13,20 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ottla/integration/kafka"
 )
 
 // The same invocations against Apache Kafka and against ottla say the same, but for what differences.txt allows.
 func TestToolsSayTheSame(t *testing.T) {
 	libs := kafkaLibs(t)
-	kafka := transcript(t, libs, startKafka(t, libs))
-	ottla := transcript(t, libs, startOttla(t))
+	theirs := transcript(t, libs, startKafka(t, libs))
+	ours := transcript(t, libs, startOttla(t))
 	allowed := differences(t)
 	steps := script()
 	differ := 0
 	for _, s := range steps {
-		same := kafka[s.name] == ottla[s.name]
+		same := theirs[s.name] == ours[s.name]
 		reason, expected := allowed[s.name]
 		switch {
 		case same && expected:
@@ -34,14 +36,14 @@ func TestToolsSayTheSame(t *testing.T) {
 			t.Logf("%q differs, as allowed: %s", s.name, reason)
 		case !same:
 			differ++
-			t.Errorf("%q (%s %s) differs.\nApache Kafka says:\n%s\nottla says:\n%s", s.name, s.tool, s.args, kafka[s.name], ottla[s.name])
+			t.Errorf("%q (%s %s) differs.\nApache Kafka says:\n%s\nottla says:\n%s", s.name, s.tool, s.args, theirs[s.name], ours[s.name])
 		}
 	}
 	t.Logf("%d of %d invocations differ", differ, len(steps))
 }
 
 // transcript runs the script against b: name → normalised output.
-func transcript(t *testing.T, libs string, b *broker) map[string]string {
+func transcript(t *testing.T, libs kafka.Libs, b *broker) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
 	out := map[string]string{}
@@ -53,7 +55,7 @@ func transcript(t *testing.T, libs string, b *broker) map[string]string {
 		}
 		args := strings.Fields(strings.NewReplacer("$B", b.address, "$D", dir).Replace(s.args))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		cmd := java(ctx, libs, "256m", s.tool, args...)
+		cmd := libs.Tool(ctx, "256m", s.tool, args...)
 		if !strings.Contains(s.tool, ".") {
 			cmd = exec.CommandContext(ctx, s.tool, args...)
 		}
@@ -123,13 +125,13 @@ func TestKafkaReadsOurFiles(t *testing.T) {
 	libs := kafkaLibs(t)
 	b := startOttla(t, "--set", "log.segment.bytes=1048576", "--set", "log.index.interval.bytes=1024")
 	for _, codec := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
-		out := run(java(t.Context(), libs, "256m", perf, "--topic", "files-"+codec, "--num-records", "40000", "--record-size", "120", "--throughput", "-1",
+		out := run(libs.Tool(t.Context(), "256m", perf, "--topic", "files-"+codec, "--num-records", "40000", "--record-size", "120", "--throughput", "-1",
 			"--producer-props", "bootstrap.servers="+b.address, "compression.type="+codec, "batch.size=4000"), "")
 		if !strings.Contains(out, "40000 records sent") {
 			t.Fatal(out)
 		}
 	}
-	b.stop()
+	b.stop(t)
 	var files []string
 	err := filepath.WalkDir(b.data, func(p string, d os.DirEntry, err error) error {
 		switch filepath.Ext(p) {
@@ -147,7 +149,7 @@ func TestKafkaReadsOurFiles(t *testing.T) {
 		t.Fatalf("only %d files: the segments should have rolled", len(files))
 	}
 	for _, mode := range [][]string{{"--deep-iteration"}, {"--index-sanity-check"}, {"--verify-index-only"}} {
-		out := run(java(t.Context(), libs, "512m", "org.apache.kafka.tools.DumpLogSegments", append(mode, "--files", strings.Join(files, ","))...), "")
+		out := run(libs.Tool(t.Context(), "512m", "org.apache.kafka.tools.DumpLogSegments", append(mode, "--files", strings.Join(files, ","))...), "")
 		for line := range strings.Lines(out) {
 			if complaint.MatchString(line) {
 				t.Errorf("%v: %s", mode, line)
