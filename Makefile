@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED ?= 0
 
-.PHONY: run build test check race fuzz clients bench generate
+.PHONY: run build test check race fuzz clients franz-go microbench bench generate
 
 run: build
 	bin/ottla serve
@@ -32,9 +32,17 @@ fuzz:
 clients: build
 	$(GO) test -count=1 -timeout 20m -tags clients ./integration/clients
 
+# franz-go's own integration tests against a node.
+franz-go: build
+	$(GO) test -v -count=1 -timeout 20m -tags franzgo ./integration/franzgo
+
 # Allocations and costs of the hot paths.
-bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./log/... ./protocol/... 
+microbench:
+	$(GO) test -run '^$$' -bench . -benchmem ./log/... ./protocol/...
+
+# CPU, memory and time beside Apache Kafka, interleaved (needs Java and Maven).
+bench: build
+	$(GO) run ./integration/bench -json bin/bench.json $(BENCH)
 
 generate:
 	$(GO) generate ./...

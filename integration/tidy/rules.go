@@ -61,5 +61,6 @@ var ThirdParty = []Rule{
 	{"github.com/prometheus/client_golang", []string{"...#metrics.go"}, "measuring may not leak into logic: metrics.go files only"},
 	{"google.golang.org/protobuf", []string{"controller/record", "controller/raftlog", "controller"}, "protobuf for metadata records, and raft's own messages"},
 	{"golang.org/x/sys/unix", []string{"log/vfs", "protocol/server"}, "system calls behind two seams: the disk and the socket"},
+	{"golang.org/x/sync", []string{"integration/..."}, "goroutines that end together, in suites and tools"},
 	{"github.com/spf13/cobra", []string{"cmd/..."}, "the command line is the binary's"},
 }
