@@ -40,7 +40,9 @@ func (p produce) run(ctx context.Context, b broker, topic string) (work, error) 
 	var sent atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range p.conns {
-		g.Go(func() error { return p.connection(ctx, b.address, requests, i, func() bool { return sent.Add(1) <= total }) })
+		g.Go(func() error {
+			return p.connection(ctx, b.address, requests, i, func() bool { return sent.Add(1) <= total })
+		})
 	}
 	return work{bytes: total * int64(len(raw)), requests: total}, g.Wait()
 }
