@@ -73,10 +73,15 @@ func (x *exchange) drop(name string) {
 	x.gone(name)
 }
 
+// gone waits until the broker knows name no more. Apache Kafka's answers to ListOffsets follow the metadata, those to Fetch the replicas, which are removed a moment later.
 func (x *exchange) gone(name string) {
 	patiently(name+" is gone", func() error {
-		if c := must[*kmsg.ListOffsetsResponse](x, 1, listOf(name, -1)).Topics[0].Partitions[0].ErrorCode; c != kerr.UnknownTopicOrPartition.Code {
-			return kerr.ErrorForCode(c)
+		listed := must[*kmsg.ListOffsetsResponse](x, 1, listOf(name, -1)).Topics[0].Partitions[0].ErrorCode
+		fetched := must[*kmsg.FetchResponse](x, 12, fetchOf(name, [16]byte{}, 0)).Topics[0].Partitions[0].ErrorCode
+		for _, c := range []int16{listed, fetched} {
+			if c != kerr.UnknownTopicOrPartition.Code {
+				return errors.Join(errors.New("still known"), kerr.ErrorForCode(c))
+			}
 		}
 		return nil
 	})
