@@ -15,15 +15,8 @@ const acksAll = -1
 //
 // Errors: NOT_LEADER_OR_FOLLOWER; NOT_ENOUGH_REPLICAS (nothing was appended) for acks -1 with an in-sync set below min.insync.replicas; those of log.Log.Append.
 func (p *Partition) Append(records []byte, acks int16, o log.AppendOptions, info *log.AppendInfo) error {
-	return p.append(protocol.LeaderEpoch(p.epoch.Load()), records, acks, o, info)
-}
-
-// append is Append in an epoch, and in no other.
-func (p *Partition) append(epoch protocol.LeaderEpoch, records []byte, acks int16, o log.AppendOptions, info *log.AppendInfo) error {
-	if epoch == protocol.NoLeaderEpoch || protocol.LeaderEpoch(p.epoch.Load()) != epoch {
-		return p.notLeader()
-	}
-	if err := p.ready(); err != nil {
+	epoch, err := p.leads(protocol.NoLeaderEpoch)
+	if err != nil {
 		return err
 	}
 	if acks == acksAll && p.short.Load() {
