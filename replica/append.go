@@ -19,6 +19,11 @@ func (p *Partition) Append(records []byte, acks int16, o log.AppendOptions, info
 	if err != nil {
 		return err
 	}
+	return p.appendIn(epoch, records, acks, o, info)
+}
+
+// appendIn appends in a leader epoch, that of this broker's leadership a moment ago.
+func (p *Partition) appendIn(epoch protocol.LeaderEpoch, records []byte, acks int16, o log.AppendOptions, info *log.AppendInfo) error {
 	if acks == acksAll && p.short.Load() {
 		return p.notEnough()
 	}

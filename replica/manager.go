@@ -11,6 +11,7 @@ import (
 
 	"ottla/controller/image"
 	"ottla/log"
+	"ottla/log/purgatory"
 	"ottla/log/vfs"
 	"ottla/protocol"
 	"ottla/protocol/config"
@@ -41,7 +42,8 @@ type Manager struct {
 	image      atomic.Pointer[image.Image]
 	checkpoint checkpointer
 	deletions  deletions
-	count      int // partitions here; Apply's
+	waits      *purgatory.Purgatory // of Leaderships; without deadlines
+	count      int                  // partitions here; Apply's
 }
 
 // New returns a manager without partitions: the first Apply brings them.
@@ -49,7 +51,7 @@ func New(o Options) *Manager {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	m := &Manager{store: o.Store, broker: o.Broker, name: strconv.Itoa(int(o.Broker)), settings: o.Settings, logger: o.Logger, metrics: o.Metrics}
+	m := &Manager{store: o.Store, broker: o.Broker, name: strconv.Itoa(int(o.Broker)), settings: o.Settings, logger: o.Logger, metrics: o.Metrics, waits: purgatory.New()}
 	m.deletions = deletions{wake: make(chan struct{}, 1), waiting: make(map[protocol.TopicPartition]*log.Log)}
 	m.checkpoint.open(o.FS, o.Dirs, o.Logger)
 	return m
