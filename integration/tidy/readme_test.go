@@ -87,7 +87,7 @@ func TestReadmeSaysWhatTheCodeSays(t *testing.T) {
 // Files named in a DESIGN.md's file map (a table row that starts with `name`) exist.
 func TestDesignFilesNameWhatExists(t *testing.T) {
 	row := regexp.MustCompile("(?m)^\\| `([^`]+)`")
-	for _, top := range []string{"protocol", "log", "controller", "replica", "integration", "cmd"} {
+	for _, top := range []string{"protocol", "log", "controller", "replica", "group", "integration", "cmd"} {
 		raw, err := os.ReadFile(filepath.Join(root, top, "DESIGN.md"))
 		if err != nil {
 			t.Errorf("%s: every top folder has its DESIGN.md: %v", top, err)
