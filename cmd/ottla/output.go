@@ -42,9 +42,7 @@ func (o *output) print(c *cobra.Command, t table) error {
 			}
 			list = append(list, m)
 		}
-		e := json.NewEncoder(c.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(list)
+		return o.value(c, list)
 	}
 	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, strings.ToUpper(strings.Join(t.columns, "\t")))
@@ -58,8 +56,26 @@ func (o *output) print(c *cobra.Command, t table) error {
 	return w.Flush()
 }
 
-// cell is a value as a table shows it: lists without brackets.
+// value prints v as JSON.
+func (o *output) value(c *cobra.Command, v any) error {
+	e := json.NewEncoder(c.OutOrStdout())
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// count is "1 record", "2 records".
+func count(n int64, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return fmt.Sprintf("%d %ss", n, of)
+}
+
+// cell is a value as a table shows it: lists without brackets, and a dash for what is not known, which is null in JSON.
 func cell(v any) string {
+	if v == nil {
+		return "-"
+	}
 	if list, ok := v.([]int32); ok {
 		return strings.Trim(fmt.Sprint(list), "[]")
 	}

@@ -21,6 +21,7 @@ import (
 //	create-topics [version=V] [validate]           items: NAME partitions=N factor=N [assign=P:B,B/P:B,B] [set:KEY=VALUE] [null:KEY]
 //	delete-topics [version=V]                      items: NAME | - id=HEX; a name with id=HEX has both
 //	create-partitions [validate]                   items: NAME count=N [assign=B,B/B,B]
+//	replace-configs [validate]                     items: topic|broker name=N set:K=V
 //	alter-configs [validate]                       items: topic|broker|TYPE name=N set:K=V delete:K append:K=V subtract:K=V null:K op9:K=V
 //	allocate-producer-ids ID epoch=N
 //	metadata                                       a request that is not decided here
@@ -43,6 +44,7 @@ var commands = map[string]func(*cluster, line, []line) string{
 	"delete-topics":         (*cluster).deleteTopics,
 	"create-partitions":     (*cluster).createPartitions,
 	"alter-configs":         (*cluster).alterConfigs,
+	"replace-configs":       (*cluster).replaceConfigs,
 	"allocate-producer-ids": (*cluster).allocate,
 	"metadata":              func(c *cluster, _ line, _ []line) string { return c.decide(kmsg.NewPtrMetadataRequest()) },
 }
@@ -208,6 +210,29 @@ func (c *cluster) alterConfigs(l line, items []line) string {
 				k.Op = kmsg.IncrementalAlterConfigOpSet
 			}
 			r.Configs = append(r.Configs, k)
+		}
+		req.Resources = append(req.Resources, r)
+	}
+	return c.decide(req)
+}
+
+// replaceConfigs knows topics and brokers, and no operation but set.
+func (c *cluster) replaceConfigs(l line, items []line) string {
+	req := kmsg.NewPtrAlterConfigsRequest()
+	req.Version, req.ValidateOnly = 2, l.has("validate")
+	for _, item := range items {
+		r := kmsg.NewAlterConfigsRequestResource()
+		r.ResourceName, r.ResourceType = item.args["name"], kmsg.ConfigResourceTypeTopic
+		if item.name == "broker" {
+			r.ResourceType = kmsg.ConfigResourceTypeBroker
+		}
+		for _, key := range item.keys {
+			if name, ok := strings.CutPrefix(key, "set:"); ok {
+				k := kmsg.NewAlterConfigsRequestResourceConfig()
+				value := item.args[key]
+				k.Name, k.Value = name, &value
+				r.Configs = append(r.Configs, k)
+			}
 		}
 		req.Resources = append(req.Resources, r)
 	}

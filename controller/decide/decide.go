@@ -44,6 +44,8 @@ func Decide(env Env, v *image.Image, now time.Time, p protocol.Principal, req km
 		return d.createPartitions(r)
 	case *kmsg.IncrementalAlterConfigsRequest:
 		return d.alterConfigs(r)
+	case *kmsg.AlterConfigsRequest:
+		return d.replaceConfigs(r)
 	case *kmsg.BrokerRegistrationRequest:
 		return d.registerBroker(r)
 	case *kmsg.AllocateProducerIDsRequest:

@@ -102,6 +102,10 @@ func printReply(reply kmsg.Response) string {
 		for _, t := range r.Resources {
 			fmt.Fprintf(&b, "%d %q: %s\n", t.ResourceType, t.ResourceName, result(t.ErrorCode, t.ErrorMessage))
 		}
+	case *kmsg.AlterConfigsResponse:
+		for _, t := range r.Resources {
+			fmt.Fprintf(&b, "%d %q: %s\n", t.ResourceType, t.ResourceName, result(t.ErrorCode, t.ErrorMessage))
+		}
 	case *kmsg.BrokerRegistrationResponse:
 		fmt.Fprintf(&b, "%s epoch=%d\n", errorName(r.ErrorCode), r.BrokerEpoch)
 	case *kmsg.AllocateProducerIDsResponse:

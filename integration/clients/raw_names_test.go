@@ -37,8 +37,13 @@ func (n *rawNames) producer(id int64, name string) { n.producers[id] = name }
 
 // render writes v, one line per field that is not zero.
 func (n *rawNames) render(v any) string {
-	if r, ok := v.(*kmsg.ApiVersionsResponse); ok {
+	switch r := v.(type) {
+	case *kmsg.ApiVersionsResponse:
 		v = comparable18(r)
+	case *kmsg.DescribeLogDirsResponse:
+		v = comparable35(r)
+	case *kmsg.DescribeQuorumResponse:
+		v = comparable55(r)
 	}
 	var b strings.Builder
 	n.value(&b, "", "", reflect.ValueOf(v))
@@ -70,7 +75,8 @@ var (
 var unordered = map[string]bool{"ApiKeys": true, "SupportedFeatures": true, "FinalizedFeatures": true, "Configs": true, "ConfigSynonyms": true, "Topics": true, "Resources": true}
 
 // partitionTables are the partitions that brokers collect in hash tables. (Kafka's Fetch answers name failures last, and then its topics again in the order of the request.)
-var partitionTables = map[string]bool{"FetchResponseTopicPartition": true, "ProduceResponseTopicPartition": true, "ListOffsetsResponseTopicPartition": true, "DeleteRecordsResponseTopicPartition": true, "OffsetForLeaderEpochResponseTopicPartition": true}
+var partitionTables = map[string]bool{"FetchResponseTopicPartition": true, "ProduceResponseTopicPartition": true, "ListOffsetsResponseTopicPartition": true, "DeleteRecordsResponseTopicPartition": true, "OffsetForLeaderEpochResponseTopicPartition": true,
+	"DescribeLogDirsResponseDirTopicPartition": true, "ListConfigResourcesResponseConfigResource": true}
 
 // oursAlone tells a config that Kafka has no name for.
 func oursAlone(v reflect.Value) bool {

@@ -22,7 +22,7 @@ type rawRange struct{ min, max int16 }
 
 // rawKeys are the versions that a broker of ours serves, but for Produce 0 to 2, which both only claim.
 var rawKeys = map[int16]rawRange{
-	0: {3, 13}, 1: {4, 18}, 2: {1, 11}, 3: {0, 13}, 18: {0, 5}, 19: {2, 7}, 20: {1, 6}, 21: {0, 2}, 22: {0, 5}, 23: {2, 4}, 32: {1, 4}, 37: {0, 3}, 44: {0, 1}, 60: {0, 2}, 75: {0, 0},
+	0: {3, 13}, 1: {4, 18}, 2: {1, 11}, 3: {0, 13}, 18: {0, 5}, 19: {2, 7}, 20: {1, 6}, 21: {0, 2}, 22: {0, 5}, 23: {2, 4}, 32: {1, 4}, 33: {0, 2}, 35: {1, 5}, 37: {0, 3}, 44: {0, 1}, 55: {0, 2}, 60: {0, 2}, 61: {0, 0}, 74: {0, 1}, 75: {0, 0},
 }
 
 // kafkaLacks are the highest versions that this Apache Kafka serves where ours are higher: what lies between is asked of nobody here.
@@ -31,7 +31,7 @@ var kafkaLacks = map[int16]int16{18: 4}
 // rawCases is every case, in order.
 func rawCases() []rawCase {
 	return slices.Concat(protocolCases(), versionsCases(), topicsCases(), partitionsCases(), produceCases(), batchCases(), producerCases(), fetchCases(), sessionCases(),
-		offsetsCases(), recordsCases(), metadataCases(), describeCases(), configsCases(), everything())
+		offsetsCases(), recordsCases(), metadataCases(), describeCases(), configsCases(), operatorCases(), everything())
 }
 
 // each makes a case for every version of key that both brokers serve and that is at least from.

@@ -65,7 +65,7 @@ func TestReadmeSaysWhatTheCodeSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(raw)
-	for part, want := range map[string]string{"graph": graph(sources(t)), "apis": handlers.SupportTable()} {
+	for part, want := range map[string]string{"graph": graph(sources(t)), "apis": handlers.SupportTable(handlers.Options{})} {
 		re := regexp.MustCompile(`(?s)(<!-- ` + part + `: generated -->\n).*?(<!-- end -->)`)
 		found := re.FindString(text)
 		if found == "" {

@@ -32,10 +32,10 @@ var groupRows = []row{
 		"Minutes for which offsets of a group without members are kept at least. What the partition still has data for is kept longer: until it is empty, or the offset is deleted."},
 	{"offsets.topic.compression.codec", Int, "0", ReadOnly, inert, nil,
 		"Codec of the offsets topic: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd."},
-	{"offsets.topic.num.partitions", Int, "50", ReadOnly, inert, atLeast(1),
+	{"offsets.topic.num.partitions", Int, "50", ReadOnly, applied, atLeast(1),
 		"Partitions of the offsets topic; fixed once it exists."},
-	{"offsets.topic.replication.factor", Short, "3", ReadOnly, inert, atLeast(1),
+	{"offsets.topic.replication.factor", Short, "3", ReadOnly, applied, atLeast(1),
 		"Replicas of the offsets topic."},
-	{"offsets.topic.segment.bytes", Int, "104857600", ReadOnly, inert, atLeast(1),
+	{"offsets.topic.segment.bytes", Int, "104857600", ReadOnly, applied, atLeast(1),
 		"Size at which a new segment of the offsets topic begins; small ones load faster."},
 }

@@ -16,7 +16,7 @@ package handlers
 //
 // acks 1 is answered after the append, acks -1 when the high watermark has passed the batch (REQUEST_TIMED_OUT after timeout_ms, NOT_LEADER_OR_FOLLOWER when leadership was lost), 0 never:
 // an error then closes the connection, so that the client looks at its metadata again. Other acks are INVALID_REQUIRED_ACKS. A body that does not parse to its
-// end closes the connection before anything is appended.
+// end closes the connection before anything is appended. The topics that the broker itself writes are INVALID_TOPIC_EXCEPTION, but for a client that calls itself "__admin_client".
 //
 // Not done: transactions. A transactional batch needs Write on its transactional id, else TRANSACTIONAL_ID_AUTHORIZATION_FAILED for everything; with it, INVALID_TXN_STATE, which is what Kafka answers where no
 // transaction is under way, and none can be. A transactional id beside plain batches means nothing, as in Kafka.
@@ -168,9 +168,14 @@ func (p *produceCall) topic(name []byte, id protocol.TopicID) (*image.Topic, err
 		return nil, kerr.TopicAuthorizationFailed
 	case t == nil && err == nil:
 		return nil, kerr.UnknownTopicOrPartition
+	case t != nil && isInternal(t.Name) && p.c.ClientID != adminClient:
+		return nil, kerr.InvalidTopicException
 	}
 	return t, err
 }
+
+// adminClient is the client id that lets through what repairs internal topics by hand, as in Kafka.
+const adminClient = "__admin_client"
 
 // findTopic looks a topic up by what the request names it by. Without a topic of the name there is neither topic nor error: whether that may be told is for the authorizer to say.
 func findTopic(img *image.Image, byID bool, name []byte, id protocol.TopicID) (*image.Topic, error) {

@@ -170,9 +170,7 @@ func (m *metadataAnswer) create(topics []wanted, missing []string) kmsg.Response
 	create := kmsg.NewPtrCreateTopicsRequest()
 	create.Version = create.MaxVersion()
 	for _, name := range missing {
-		t := kmsg.NewCreateTopicsRequestTopic()
-		t.Topic, t.NumPartitions, t.ReplicationFactor = name, -1, -1
-		create.Topics = append(create.Topics, t)
+		create.Topics = append(create.Topics, m.newTopic(name))
 	}
 	return submit(m.request, int32(autoCreateTimeout.Milliseconds()), create, func(created *kmsg.CreateTopicsResponse, err error) kmsg.Response {
 		img := m.Controller.Image()

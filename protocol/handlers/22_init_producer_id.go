@@ -41,7 +41,7 @@ func initProducerID(r *request, req *kmsg.InitProducerIDRequest) kmsg.Response {
 
 func (r *request) checkProducer(req *kmsg.InitProducerIDRequest) error {
 	if id := req.TransactionalID; id != nil {
-		if !r.mayTransact(*id) {
+		if !r.mayTransact(protocol.OpWrite, *id) {
 			return kerr.TransactionalIDAuthorizationFailed
 		}
 	} else if !r.mayCluster(protocol.OpIdempotentWrite) {

@@ -29,11 +29,7 @@ func describeConfigs(r *request, req *kmsg.DescribeConfigsRequest) kmsg.Response
 	img := r.Controller.Image()
 	resp := kmsg.NewPtrDescribeConfigsResponse()
 	type in = kmsg.DescribeConfigsRequestResource
-	type resource struct {
-		of   kmsg.ConfigResourceType
-		name string
-	}
-	resources := onceEach(req.Resources, func(in *in) resource { return resource{in.ResourceType, in.ResourceName} })
+	resources := onceEach(req.Resources, func(in *in) configResource { return configResource{in.ResourceType, in.ResourceName} })
 	for i := range resources {
 		in := &resources[i]
 		out := kmsg.NewDescribeConfigsResponseResource()

@@ -28,13 +28,9 @@ func incrementalAlterConfigs(r *request, req *kmsg.IncrementalAlterConfigsReques
 		o.ErrorCode, o.ErrorMessage = r.code(err), protocol.ErrorMessage(err)
 		return o
 	}
-	type name struct {
-		of   kmsg.ConfigResourceType
-		name string
-	}
-	key := func(in *in) name { return name{in.ResourceType, in.ResourceName} }
+	key := func(in *in) configResource { return configResource{in.ResourceType, in.ResourceName} }
 	twice := repeated(req.Resources, key)
-	rest, failed := split(req.Resources, func(in *in) error { return r.alterable(in, twice[key(in)]) }, fail)
+	rest, failed := split(req.Resources, func(in *in) error { return r.alterable(key(in), twice[key(in)]) }, fail)
 	req.Resources = rest
 
 	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
@@ -55,25 +51,32 @@ func incrementalAlterConfigs(r *request, req *kmsg.IncrementalAlterConfigsReques
 	})
 }
 
-func (r *request) alterable(in *kmsg.IncrementalAlterConfigsRequestResource, twice bool) error {
-	switch in.ResourceType {
+// configResource is what configs belong to.
+type configResource struct {
+	of   kmsg.ConfigResourceType
+	name string
+}
+
+// alterable tells whether the caller may alter the configs of in, and this broker is the one to ask.
+func (r *request) alterable(in configResource, twice bool) error {
+	switch in.of {
 	case kmsg.ConfigResourceTypeTopic, kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger, kmsg.ConfigResourceTypeClientMetrics, kmsg.ConfigResourceTypeGroupConfig:
 	default:
-		return protocol.Errorf(kerr.InvalidRequest, "Unknown resource type %d", in.ResourceType)
+		return protocol.Errorf(kerr.InvalidRequest, "Unknown resource type %d", in.of)
 	}
 	if twice {
 		return protocol.Errorf(kerr.InvalidRequest, "Each resource must appear at most once.")
 	}
-	if err := r.mayConfigure(protocol.OpAlterConfigs, in.ResourceType, in.ResourceName); err != nil {
+	if err := r.mayConfigure(protocol.OpAlterConfigs, in.of, in.name); err != nil {
 		return err
 	}
-	switch in.ResourceType {
+	switch in.of {
 	case kmsg.ConfigResourceTypeTopic:
 		return nil
 	case kmsg.ConfigResourceTypeBroker:
-		return r.configuresItself(in.ResourceName)
+		return r.configuresItself(in.name)
 	}
-	return protocol.Errorf(kerr.InvalidRequest, "Unsupported resource type: %s", in.ResourceType)
+	return protocol.Errorf(kerr.InvalidRequest, "Unsupported resource type: %s", in.of)
 }
 
 // configuresItself tells whether the configs of the broker named are this broker's to change: its own, and the defaults of all ("").

@@ -47,6 +47,7 @@ var (
 		protocol.OpDescribeConfigs, protocol.OpAlterConfigs}
 	clusterOperations = []protocol.Operation{protocol.OpCreate, protocol.OpAlter, protocol.OpDescribe, protocol.OpClusterAction, protocol.OpDescribeConfigs,
 		protocol.OpAlterConfigs, protocol.OpIdempotentWrite}
+	groupOperations = []protocol.Operation{protocol.OpRead, protocol.OpDelete, protocol.OpDescribe, protocol.OpDescribeConfigs, protocol.OpAlterConfigs}
 )
 
 // operationsNotAsked is what the bit field of authorized operations holds when the client did not ask for it (KIP-430).
@@ -55,8 +56,11 @@ const operationsNotAsked = -1 << 31
 // operations is KIP-430's bit field: bit n is set if the caller may do operation n. It grants nothing, so no row declares it.
 func (r *request) operations(on protocol.Resource) (bits int32) {
 	ops := topicOperations
-	if on.Type == protocol.ResourceCluster {
+	switch on.Type {
+	case protocol.ResourceCluster:
 		ops = clusterOperations
+	case protocol.ResourceGroup:
+		ops = groupOperations
 	}
 	for _, op := range ops {
 		if r.Authorizer.Allowed(r.principal(), op, on) {

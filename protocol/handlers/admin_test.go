@@ -37,6 +37,14 @@ func decideAll(req kmsg.Request) (kmsg.Response, error) {
 			resp.Topics = append(resp.Topics, o)
 		}
 		return resp, nil
+	case *kmsg.AlterConfigsRequest:
+		resp := kmsg.NewPtrAlterConfigsResponse()
+		for _, r := range req.Resources {
+			o := kmsg.NewAlterConfigsResponseResource()
+			o.ResourceType, o.ResourceName = r.ResourceType, r.ResourceName
+			resp.Resources = append(resp.Resources, o)
+		}
+		return resp, nil
 	case *kmsg.IncrementalAlterConfigsRequest:
 		resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
 		for _, r := range req.Resources {

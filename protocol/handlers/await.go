@@ -18,9 +18,14 @@ const defaultTimeout = 30 * time.Second
 //
 // The wait is an ordinary one of the purgatory, for offset 1 of a list of its own: so a late or a second callback, and the end of the connection, find nothing to wake.
 func await[T any](r *request, timeout time.Duration, start func(done func(T, error)), answer func(T, error) kmsg.Response) kmsg.Response {
+	return awaitUntil(r, r.call.Received.Add(max(timeout, 0)), start, answer)
+}
+
+// awaitUntil is await up to a moment; the zero time is none: then whoever was asked has to answer, and only the end of the connection comes before that.
+func awaitUntil[T any](r *request, deadline time.Time, start func(done func(T, error)), answer func(T, error) kmsg.Response) kmsg.Response {
 	p := &awaited[T]{answer: answer}
 	r.call.Park(p)
-	r.Purgatory.Start(&p.waiter, r.call, r.call.Received.Add(max(timeout, 0)))
+	r.Purgatory.Start(&p.waiter, r.call, deadline)
 	p.waiter.Offset(&p.list, 1)
 	p.waiter.Ready(0)
 	start(func(v T, err error) {
@@ -49,6 +54,7 @@ func (p *awaited[T]) Finish(c *server.Call) {
 		o = &outcome[T]{err: kerr.RequestTimedOut}
 	}
 	fill(c, p.answer(o.value, o.err))
+	p.answer = nil // whoever has not called back yet holds p, and must not hold the connection and its buffers
 }
 
 // submit gives req to the controller and parks until it is decided. Resp is req's response.

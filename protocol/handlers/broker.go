@@ -7,6 +7,7 @@ import (
 
 	"ottla/controller/image"
 	"ottla/log"
+	"ottla/log/producer"
 	"ottla/log/purgatory"
 	"ottla/protocol"
 	"ottla/protocol/config"
@@ -34,13 +35,58 @@ type Partition interface {
 	EpochEnd(current, wanted protocol.LeaderEpoch) (protocol.LeaderEpoch, protocol.Offset, error)
 	// DeleteRecords moves the log start to before (-1: the high watermark) and returns it.
 	DeleteRecords(before protocol.Offset) (low protocol.Offset, err error)
+	// Producers are the idempotent producers that the partition remembers, by id.
+	Producers() ([]producer.Info, error)
+}
+
+// LogDirs are the folders that this broker keeps logs in.
+type LogDirs interface {
+	// LogDirs describes every log directory. It may read from the disk.
+	LogDirs() []LogDir
+}
+
+// LogDir is one log directory.
+type LogDir struct {
+	Path        string
+	Err         error // why it is offline; KAFKA_STORAGE_ERROR on the wire
+	Total, Free int64 // bytes of its file system, and those that may still be written; -1: unknown
+	Partitions  []LogDirPartition
+}
+
+// LogDirPartition is one partition's log in a directory.
+type LogDirPartition struct {
+	protocol.TopicPartition
+	Size int64 // bytes of all segments
+}
+
+// Quorum tells where the metadata quorum stands, as its leader knows it.
+type Quorum interface {
+	Quorum() QuorumStatus
+}
+
+// QuorumStatus is the metadata quorum at one moment.
+type QuorumStatus struct {
+	Leader        protocol.BrokerID // NoBroker: unknown. Only the leader knows the rest.
+	Term          protocol.Term
+	HighWatermark protocol.Offset
+	Voters        []QuorumReplica
+	Observers     []QuorumReplica
+}
+
+// QuorumReplica is one node's copy of the metadata log.
+type QuorumReplica struct {
+	ID           protocol.BrokerID
+	Directory    protocol.DirectoryID
+	LogEnd       protocol.Offset
+	LastFetchMs  int64 // milliseconds since 1970; NoTimestamp: unknown. The leader's own are the present.
+	LastCaughtMs int64 // when it last had all that the leader had
 }
 
 // Controller is the metadata quorum as a handler sees it.
 type Controller interface {
 	// Image is the committed and applied state.
 	Image() *image.Image
-	// Submit decides req (CreateTopics, DeleteTopics, CreatePartitions, IncrementalAlterConfigs) and calls done once, when the decision is committed and applied here or has failed.
+	// Submit decides req (CreateTopics, DeleteTopics, CreatePartitions, AlterConfigs, IncrementalAlterConfigs) and calls done once, when the decision is committed and applied here or has failed.
 	// done runs on the controller's goroutine.
 	Submit(p protocol.Principal, req kmsg.Request, done func(kmsg.Response, error))
 }
@@ -66,6 +112,9 @@ type Options struct {
 	Partitions  Partitions
 	Controller  Controller
 	ProducerIDs ProducerIDs
+	LogDirs     LogDirs
+	Quorum      Quorum
+	Groups      Groups // nil: this broker coordinates none, and serves none of their keys
 	Authorizer  Authorizer
 	Purgatory   *purgatory.Purgatory
 	Sessions    *session.Cache

@@ -20,7 +20,7 @@ type Handlers struct {
 
 // New plugs the broker's parts together.
 func New(o Options) *Handlers {
-	return &Handlers{Options: o, index: newIndex(table())}
+	return &Handlers{Options: o, index: newIndex(served(&o))}
 }
 
 // Dispatch answers c or parks it. A key or version that is not served closes the connection, as in Apache Kafka: the client did not ask ApiVersions first, or
@@ -66,8 +66,8 @@ func (r *request) mayCluster(op protocol.Operation) bool {
 	return r.allowed(&r.row.access, r.principal(), op, protocol.Cluster)
 }
 
-func (r *request) mayTransact(id string) bool {
-	return r.allowed(&r.row.access, r.principal(), protocol.OpWrite, protocol.Resource{Type: protocol.ResourceTransactionalID, Name: id})
+func (r *request) mayTransact(op protocol.Operation, id string) bool {
+	return r.allowed(&r.row.access, r.principal(), op, protocol.Resource{Type: protocol.ResourceTransactionalID, Name: id})
 }
 
 // code is err's code on the wire, counted as the reply's error by the metrics.

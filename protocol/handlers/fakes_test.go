@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,11 +21,13 @@ import (
 	"ottla/controller/record"
 	"ottla/log"
 	"ottla/log/batch"
+	"ottla/log/producer"
 	"ottla/log/purgatory"
 	"ottla/log/segment"
 	"ottla/log/vfs"
 	"ottla/protocol"
 	"ottla/protocol/config"
+	"ottla/protocol/memnet"
 	"ottla/protocol/server"
 	"ottla/protocol/session"
 )
@@ -242,6 +246,15 @@ func (p *fakePartition) DeleteRecords(before protocol.Offset) (protocol.Offset, 
 	return before, nil
 }
 
+func (p *fakePartition) Producers() ([]producer.Info, error) {
+	fakes.Lock()
+	defer fakes.Unlock()
+	if p.err != nil {
+		return nil, p.err
+	}
+	return []producer.Info{{ID: 7, Epoch: 2, LastSequence: 9, LastTimestamp: 1000, CoordinatorEpoch: -1, TxnFirst: 4}}, nil
+}
+
 type fakePartitions struct {
 	led map[protocol.TopicIDPartition]*fakePartition
 }
@@ -332,17 +345,19 @@ type broker struct {
 	partitions *fakePartitions
 	authorizer *fakeAuthorizer
 	ids        *fakeIDs
+	groups     *fakeGroups
+	node       *fakeNode
 	p0, p1     *fakePartition
 	settings   config.Values
 }
 
 func newBroker(t testing.TB, extra ...*record.Record) *broker {
-	b := &broker{controller: &fakeController{}, authorizer: &fakeAuthorizer{}, ids: &fakeIDs{next: 999}, p0: newFakePartition(t), p1: newFakePartition(t)}
+	b := &broker{controller: &fakeController{}, authorizer: &fakeAuthorizer{}, ids: &fakeIDs{next: 999}, groups: &fakeGroups{}, node: &fakeNode{leader: self}, p0: newFakePartition(t), p1: newFakePartition(t)}
 	b.partitions = &fakePartitions{led: map[protocol.TopicIDPartition]*fakePartition{{ID: idOf("t"), Partition: 0}: b.p0, {ID: idOf("t"), Partition: 1}: b.p1}}
 	b.controller.image.Store(testImage(extra...))
 	b.settings = config.Values{Static: map[string]string{"log.retention.ms": "77"}}
 	b.Handlers = New(Options{
-		Broker: self, Partitions: b.partitions, Controller: b.controller, ProducerIDs: b.ids, Authorizer: b.authorizer, Purgatory: purgatory.New(),
+		Broker: self, Partitions: b.partitions, Controller: b.controller, ProducerIDs: b.ids, LogDirs: b.node, Quorum: b.node, Groups: b.groups, Authorizer: b.authorizer, Purgatory: purgatory.New(),
 		Sessions: session.NewCache(session.Options{Slots: 10, MaxPartitions: 1000, MinEviction: time.Minute}),
 		Settings: b.values, Logger: slog.New(slog.DiscardHandler),
 	})
@@ -360,6 +375,7 @@ type client struct {
 	t           testing.TB
 	conn        net.Conn
 	correlation int32
+	patience    time.Duration // with an answer
 }
 
 func (b *broker) dial(t testing.TB) *client { return b.dialWith(t, server.Options{}) }
@@ -371,12 +387,30 @@ func (b *broker) dialWith(t testing.TB, o server.Options) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Dispatcher, o.MaxFrame = b.Handlers, MaxFrame(1<<20)
+	return b.dialAt(t, o, l, func() (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) })
+}
+
+// dialOver connects over a network in this process, as a test under virtual time has to.
+func (b *broker) dialOver(t testing.TB, n *memnet.Network) *client {
+	t.Helper()
+	l, err := n.Listen("10.0.0.1:9092")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.dialAt(t, server.Options{}, l, func() (net.Conn, error) { return n.Dial(t.Context(), "tcp", "10.0.0.1:9092") })
+}
+
+func (b *broker) dialAt(t testing.TB, o server.Options, l net.Listener, dial func() (net.Conn, error)) *client {
+	t.Helper()
+	o.MaxFrame = MaxFrame(1 << 20)
+	if o.Dispatcher == nil {
+		o.Dispatcher = b.Handlers
+	}
 	s := server.New(o)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ctx, l, "PLAINTEXT") }()
-	conn, err := net.Dial("tcp", l.Addr().String())
+	conn, err := dial()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -392,7 +426,7 @@ func (b *broker) dialWith(t testing.TB, o server.Options) *client {
 			t.Error(err)
 		}
 	})
-	return &client{t: t, conn: conn}
+	return &client{t: t, conn: conn, patience: 10 * time.Second}
 }
 
 var formatter = kmsg.NewRequestFormatter(kmsg.FormatterClientID("test"))
@@ -414,7 +448,7 @@ func (c *client) write(frame []byte) {
 // receive reads the body of the next reply.
 func (c *client) receive(flexible bool) []byte {
 	c.t.Helper()
-	_ = c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.conn.SetReadDeadline(time.Now().Add(c.patience))
 	var size [4]byte
 	if _, err := io.ReadFull(c.conn, size[:]); err != nil {
 		c.t.Fatalf("reply: %v", err)
@@ -431,6 +465,15 @@ func (c *client) receive(flexible bool) []byte {
 		b = b[1:]
 	}
 	return b
+}
+
+// silent fails unless nothing comes for d.
+func (c *client) silent(d time.Duration) {
+	c.t.Helper()
+	_ = c.conn.SetReadDeadline(time.Now().Add(d))
+	if n, err := c.conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.t.Fatalf("read %d bytes and %v, want silence", n, err)
+	}
 }
 
 // closed fails unless the server closes the connection without another byte.

@@ -23,7 +23,7 @@ func FuzzDispatch(f *testing.F) {
 		_, malformed := wire.Check(key, version, body)
 		c := &server.Call{Key: key, Version: version, Body: body, Conn: &server.Conn{}, Received: time.Now()}
 		b.Dispatch(c)
-		if malformed != nil && (b.p0.state().appends != 0 || b.p1.state().appends != 0 || b.p0.state().deleted != 0 || len(b.controller.requests()) != 0) {
+		if malformed != nil && (b.p0.state().appends != 0 || b.p1.state().appends != 0 || b.p0.state().deleted != 0 || len(b.controller.requests()) != 0 || len(b.groups.requests()) != 0) {
 			t.Errorf("key %d version %d: %v, but something was done", key, version, malformed)
 		}
 		if parked, ok := c.Scratch.(server.Finisher); ok { // as the server does for a connection that has gone

@@ -119,7 +119,7 @@ func TestFetchSessionPipelined(t *testing.T) {
 
 // What is submitted to the controller lives on in metadata when the frame holds another request already.
 func TestSubmittedRequestsDoNotAliasTheFrame(t *testing.T) {
-	for _, key := range []int16{3, 19, 20, 37, 44} {
+	for _, key := range []int16{3, 19, 20, 33, 37, 44} {
 		r := newIndex(table()).row(key)
 		for v := r.min; v <= r.max; v++ {
 			b := newBroker(t)
@@ -149,6 +149,7 @@ func TestEmptyRequests(t *testing.T) {
 	for _, r := range table() {
 		for v := r.min; v <= r.max; v++ {
 			b := newBroker(t)
+			with(func() { b.groups.decide, b.controller.decide = answerGroups, decideAll })
 			c := b.dial(t)
 			req := kmsg.RequestForKey(r.key)
 			req.SetVersion(v)

@@ -13,8 +13,8 @@ import (
 	"ottla/protocol/wire"
 )
 
-// table is the only registry of API keys. ApiVersions, dispatch, frame limits, metric labels and the README's table derive from it. A key that is not here is not advertised,
-// and a request for it closes the connection, as in Apache Kafka.
+// table is the only registry of API keys. ApiVersions, dispatch, frame limits, metric labels and the README's table derive from it. A key that is not here, or that needs a
+// part which this broker was made without, is not advertised, and a request for it closes the connection, as in Apache Kafka.
 func table() []row {
 	return []row{
 		direct(0, versions{advertised: 0, min: minProduce, max: 13}, everywhere, dataFrame, later,
@@ -24,6 +24,16 @@ func table() []row {
 		api(upTo(1, 11), everywhere, metadataFrame, now, asks(onTopic(protocol.OpDescribe)), listOffsets),
 		api(upTo(0, 13), everywhere, metadataFrame, later,
 			asks(onTopic(protocol.OpDescribe), onTopic(protocol.OpCreate), onCluster(protocol.OpCreate), onCluster(protocol.OpDescribe)), metadata),
+		api(upTo(2, 10), everywhere, metadataFrame, later, asks(onGroup(protocol.OpRead), onTopic(protocol.OpRead)), offsetCommit).when(hasGroups),
+		api(upTo(1, 10), everywhere, adminFrame, later, asks(onGroup(protocol.OpDescribe), onTopic(protocol.OpDescribe)), offsetFetch).when(hasGroups),
+		api(upTo(0, 6), everywhere, adminFrame, later,
+			asks(onGroup(protocol.OpDescribe), onTransactionalID(protocol.OpDescribe), onCluster(protocol.OpClusterAction)), findCoordinator).when(hasGroups),
+		api(upTo(0, 9), everywhere, metadataFrame, later, asks(onGroup(protocol.OpRead)), joinGroup).when(hasGroups),
+		api(upTo(0, 4), everywhere, adminFrame, later, asks(onGroup(protocol.OpRead)), heartbeat).when(hasGroups),
+		api(upTo(0, 5), everywhere, adminFrame, later, asks(onGroup(protocol.OpRead)), leaveGroup).when(hasGroups),
+		api(upTo(0, 5), everywhere, metadataFrame, later, asks(onGroup(protocol.OpRead)), syncGroup).when(hasGroups),
+		api(upTo(0, 6), everywhere, adminFrame, later, asks(onGroup(protocol.OpDescribe)), describeGroups).when(hasGroups),
+		api(upTo(0, 5), everywhere, adminFrame, later, asks(onCluster(protocol.OpDescribe), onGroup(protocol.OpDescribe)), listGroups).when(hasGroups),
 		direct(keyAPIVersions, upTo(0, 5), everywhere, firstFrame, now, open("asked before authentication"), (*Handlers).apiVersions),
 		api(upTo(2, 7), everywhere, adminFrame, later,
 			asks(onCluster(protocol.OpCreate), onTopic(protocol.OpCreate), onTopic(protocol.OpDescribeConfigs)), createTopics),
@@ -35,10 +45,18 @@ func table() []row {
 		api(upTo(2, 4), everywhere, metadataFrame, now, asks(onTopic(protocol.OpDescribe), onCluster(protocol.OpClusterAction)), offsetForLeaderEpoch),
 		api(upTo(1, 4), everywhere, adminFrame, now,
 			asks(onTopic(protocol.OpDescribeConfigs), onCluster(protocol.OpDescribeConfigs), onGroup(protocol.OpDescribeConfigs)), describeConfigs),
+		api(upTo(0, 2), everywhere, adminFrame, later,
+			asks(onTopic(protocol.OpAlterConfigs), onCluster(protocol.OpAlterConfigs), onGroup(protocol.OpAlterConfigs)), alterConfigs),
+		api(upTo(1, 5), everywhere, adminFrame, now, asks(onCluster(protocol.OpDescribe)), describeLogDirs),
 		api(upTo(0, 3), everywhere, adminFrame, later, asks(onTopic(protocol.OpAlter)), createPartitions),
+		api(upTo(0, 3), everywhere, adminFrame, later, asks(onGroup(protocol.OpDelete)), deleteGroups).when(hasGroups),
 		api(upTo(0, 1), everywhere, adminFrame, later,
 			asks(onTopic(protocol.OpAlterConfigs), onCluster(protocol.OpAlterConfigs), onGroup(protocol.OpAlterConfigs)), incrementalAlterConfigs),
+		api(upTo(0, 0), everywhere, adminFrame, later, asks(onGroup(protocol.OpDelete), onTopic(protocol.OpRead)), offsetDelete).when(hasGroups),
+		api(upTo(0, 2), everywhere, firstFrame, now, asks(onCluster(protocol.OpDescribe)), describeQuorum),
 		api(upTo(0, 2), everywhere, adminFrame, now, asks(onCluster(protocol.OpDescribe)), describeCluster),
+		api(upTo(0, 0), everywhere, adminFrame, now, asks(onTopic(protocol.OpRead)), describeProducers),
+		api(upTo(0, 1), everywhere, adminFrame, now, asks(onCluster(protocol.OpDescribeConfigs)), listConfigResources),
 		api(upTo(0, 0), everywhere, metadataFrame, now, asks(onTopic(protocol.OpDescribe)), describeTopicPartitions),
 	}
 }
@@ -94,6 +112,20 @@ type row struct {
 	order  order
 	access access
 	handle func(h *Handlers, r *row, c *server.Call)
+	needs  func(*Options) bool // nil: always served
+}
+
+// when makes a row one that is served only by a broker with the parts that it needs.
+func (r row) when(needs func(*Options) bool) row {
+	r.needs = needs
+	return r
+}
+
+func hasGroups(o *Options) bool { return o.Groups != nil }
+
+// served is the rows of the table that a broker of these parts answers.
+func served(o *Options) []row {
+	return slices.DeleteFunc(table(), func(r row) bool { return r.needs != nil && !r.needs(o) })
 }
 
 // direct makes the row of a key that reads its body itself.
@@ -101,7 +133,7 @@ func direct(key int16, v versions, s scope, f frame, o order, a access, handle f
 	if !a.declared() {
 		panic(fmt.Sprintf("handlers: key %d asks for no authorisation and does not say why", key))
 	}
-	return row{key, v, s, f, o, a, handle}
+	return row{key: key, versions: v, scope: s, frame: f, order: o, access: a, handle: handle}
 }
 
 // api makes the row of a key with a request of type T. The handler returns the response, or nil after it has parked the call.
@@ -165,11 +197,11 @@ func MaxFrame(data int) func(key int16) int {
 	}
 }
 
-// SupportTable is the README's table of API keys, in Markdown.
-func SupportTable() string {
+// SupportTable is the README's table of API keys, in Markdown, for a broker of these parts.
+func SupportTable(o Options) string {
 	var b strings.Builder
 	b.WriteString("| key | API | versions | authorised by | answered |\n|---|---|---|---|---|\n")
-	for _, r := range table() {
+	for _, r := range served(&o) {
 		v := fmt.Sprintf("%d–%d", r.min, r.max)
 		if r.min == r.max {
 			v = fmt.Sprint(r.min)

@@ -59,16 +59,36 @@ func TestMaxFrame(t *testing.T) {
 }
 
 func TestSupportTable(t *testing.T) {
-	text := SupportTable()
+	text := SupportTable(Options{Groups: &fakeGroups{}})
 	for _, line := range []string{
 		"| 0 | Produce | 3–13 (advertised from 0) | Write topic, Write transactional id | may wait |\n",
 		"| 18 | ApiVersions | 0–5 | asked before authentication | at once |\n",
 		"| 75 | DescribeTopicPartitions | 0 | Describe topic | at once |\n",
+		"| 11 | JoinGroup | 0–9 | Read group | may wait |\n",
 	} {
 		if !strings.Contains(text, line) {
 			t.Errorf("no line %q in\n%s", line, text)
 		}
 	}
+	if text := SupportTable(Options{}); strings.Contains(text, "JoinGroup") {
+		t.Errorf("a broker without coordinators:\n%s", text)
+	}
+}
+
+// A broker without coordinators neither advertises nor answers their keys.
+func TestKeysThatNeedAPart(t *testing.T) {
+	b := newBroker(t)
+	without := b.Options
+	without.Groups = nil
+	b.Handlers = New(without)
+	c := b.dial(t)
+	for _, k := range ask[*kmsg.ApiVersionsResponse](c, 0, kmsg.NewPtrApiVersionsRequest()).ApiKeys {
+		if k.ApiKey >= 8 && k.ApiKey <= 16 || k.ApiKey == 42 || k.ApiKey == 47 {
+			t.Errorf("key %d is advertised", k.ApiKey)
+		}
+	}
+	c.send(0, kmsg.NewPtrListGroupsRequest())
+	c.closed()
 }
 
 func TestUnservedKeysAndVersionsCloseTheConnection(t *testing.T) {
@@ -76,7 +96,7 @@ func TestUnservedKeysAndVersionsCloseTheConnection(t *testing.T) {
 	for _, req := range []struct {
 		version int16
 		kmsg.Request
-	}{{0, kmsg.NewPtrListGroupsRequest()}, {2, kmsg.NewPtrProduceRequest()}, {0, kmsg.NewPtrListOffsetsRequest()}, {13, kmsg.NewPtrMetadataRequest()}} {
+	}{{0, kmsg.NewPtrEndTxnRequest()}, {2, kmsg.NewPtrProduceRequest()}, {0, kmsg.NewPtrListOffsetsRequest()}, {13, kmsg.NewPtrMetadataRequest()}} {
 		c := b.dial(t)
 		req.SetVersion(req.version)
 		frame := formatter.AppendRequest(nil, req.Request, 1)
@@ -114,6 +134,7 @@ func TestEveryRowAsksTheAuthorizer(t *testing.T) {
 		for v := r.min; v <= r.max; v++ {
 			b := newBroker(t)
 			with(func() { b.authorizer.denyAll = true })
+			with(func() { b.groups.decide = answerGroups })
 			c := b.dial(t)
 			req := populated(r.key, v)
 			c.send(v, req)
@@ -123,7 +144,7 @@ func TestEveryRowAsksTheAuthorizer(t *testing.T) {
 				if len(b.authorizer.asked) == 0 {
 					t.Errorf("key %d version %d: nobody was asked", r.key, v)
 				}
-				if b.p0.appends != 0 || b.p0.deleted != 0 || requests != 0 || b.ids.next != 999 {
+				if b.p0.appends != 0 || b.p0.deleted != 0 || requests != 0 || b.ids.next != 999 || len(b.groups.asked) != 0 && r.key != 16 { // ListGroups lists what its caller may see
 					t.Errorf("key %d version %d: something was done", r.key, v)
 				}
 			})
@@ -193,8 +214,24 @@ func populated(key, version int16) kmsg.Request {
 	case *kmsg.DescribeClusterRequest:
 		req.EndpointType, req.IncludeClusterAuthorizedOperations = 1, true
 		return req
+	case *kmsg.AlterConfigsRequest:
+		req.Resources = []kmsg.AlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: name}}
+		return req
+	case *kmsg.DescribeLogDirsRequest:
+		return req
+	case *kmsg.DescribeQuorumRequest:
+		req.Topics = []kmsg.DescribeQuorumRequestTopic{{Topic: "__cluster_metadata", Partitions: []kmsg.DescribeQuorumRequestTopicPartition{{}}}}
+		return req
+	case *kmsg.DescribeProducersRequest:
+		req.Topics = []kmsg.DescribeProducersRequestTopic{{Topic: name, Partitions: []int32{0}}}
+		return req
+	case *kmsg.ListConfigResourcesRequest:
+		return req
 	case *kmsg.DescribeTopicPartitionsRequest:
 		req.Topics, req.ResponsePartitionLimit = []kmsg.DescribeTopicPartitionsRequestTopic{{Topic: name}}, 100
+		return req
+	}
+	if req := populatedGroup(key, version); req != nil {
 		return req
 	}
 	panic("a key of the table has no example here")

@@ -7,15 +7,6 @@ import (
 	"ottla/protocol"
 )
 
-// isInternal tells the topics that the broker itself writes; clients hide them.
-func isInternal(name string) bool {
-	switch name {
-	case "__consumer_offsets", "__transaction_state", "__share_group_state":
-		return true
-	}
-	return false
-}
-
 // unknownTopic is what is wrong with a name that no topic has.
 func unknownTopic(name string) error {
 	if err := protocol.ValidateTopicName(name); err != nil {

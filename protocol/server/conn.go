@@ -90,6 +90,9 @@ func (c *Conn) Listener() string { return c.listener }
 // RemoteAddr is the client's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
+// IP is the client's address without the port; the zero Addr where the network has none.
+func (c *Conn) IP() netip.Addr { return c.ip }
+
 // LocalAddr is the address that the client reached.
 func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
 

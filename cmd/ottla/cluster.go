@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func newCluster() *cobra.Command {
+	var to connection
+	c := &cobra.Command{Use: "cluster", Short: "Describe the cluster and its metadata quorum", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	to.flag(c)
+	c.AddCommand(newClusterDescribe(&to))
+	return c
+}
+
+// clusterView is what `ottla cluster describe` knows; JSON prints it as it is.
+type clusterView struct {
+	ID         string      `json:"id"`
+	Controller int32       `json:"controller"`
+	Nodes      []nodeView  `json:"nodes"`
+	Quorum     *quorumView `json:"quorum"`
+}
+
+type nodeView struct {
+	ID      int32   `json:"id"`
+	Address string  `json:"address"`
+	Rack    *string `json:"rack"`
+	Fenced  bool    `json:"fenced"`
+}
+
+type quorumView struct {
+	Leader        int32         `json:"leader"`
+	Epoch         int32         `json:"epoch"`
+	HighWatermark int64         `json:"high_watermark"`
+	Voters        []replicaView `json:"voters"`
+	Observers     []replicaView `json:"observers"`
+}
+
+type replicaView struct {
+	ID     int32 `json:"id"`
+	LogEnd int64 `json:"log_end"`
+	// CaughtUp is when it last had all that the leader had; null: unknown.
+	CaughtUp *time.Time `json:"caught_up"`
+}
+
+func newClusterDescribe(to *connection) *cobra.Command {
+	var out output
+	c := &cobra.Command{
+		Use: "describe", Short: "Show nodes, controller and quorum", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := to.client(c.Context())
+			if err != nil {
+				return err
+			}
+			defer cl.Close()
+			v, err := describeCluster(c.Context(), cl)
+			if err != nil {
+				return err
+			}
+			if out.json() {
+				return out.value(c, v)
+			}
+			return v.print(c, &out)
+		},
+	}
+	out.flag(c)
+	return c
+}
+
+func describeCluster(ctx context.Context, cl *kgo.Client) (*clusterView, error) {
+	req := kmsg.NewPtrDescribeClusterRequest()
+	req.IncludeFencedBrokers = true
+	resp, err := req.RequestWith(ctx, cl)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("describe cluster: %w", err)
+	}
+	v := &clusterView{ID: resp.ClusterID, Controller: resp.ControllerID, Nodes: []nodeView{}}
+	for _, b := range resp.Brokers {
+		v.Nodes = append(v.Nodes, nodeView{b.NodeID, fmt.Sprintf("%s:%d", b.Host, b.Port), b.Rack, b.IsFenced})
+	}
+	if v.Quorum, err = describeQuorum(ctx, cl); err != nil {
+		return nil, fmt.Errorf("describe quorum: %w", err)
+	}
+	return v, nil
+}
+
+func describeQuorum(ctx context.Context, cl *kgo.Client) (*quorumView, error) {
+	req := kmsg.NewPtrDescribeQuorumRequest()
+	req.Topics = []kmsg.DescribeQuorumRequestTopic{{Topic: "__cluster_metadata", Partitions: []kmsg.DescribeQuorumRequestTopicPartition{{Partition: 0}}}}
+	resp, err := req.RequestWith(ctx, cl)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return nil, fmt.Errorf("an answer about %d topics", len(resp.Topics))
+	}
+	p := resp.Topics[0].Partitions[0]
+	if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+		return nil, err
+	}
+	return &quorumView{Leader: p.LeaderID, Epoch: p.LeaderEpoch, HighWatermark: p.HighWatermark, Voters: replicaViews(p.CurrentVoters), Observers: replicaViews(p.Observers)}, nil
+}
+
+func replicaViews(rs []kmsg.DescribeQuorumResponseTopicPartitionReplicaState) []replicaView {
+	out := []replicaView{}
+	for _, r := range rs {
+		v := replicaView{ID: r.ReplicaID, LogEnd: r.LogEndOffset}
+		if r.LastCaughtUpTimestamp >= 0 {
+			at := time.UnixMilli(r.LastCaughtUpTimestamp).UTC()
+			v.CaughtUp = &at
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// print shows three small tables for people.
+func (v *clusterView) print(c *cobra.Command, out *output) error {
+	w := c.OutOrStdout()
+	fmt.Fprintf(w, "cluster %s, controller %d\n\n", v.ID, v.Controller)
+	nodes := table{columns: []string{"node", "address", "rack", "state"}}
+	for _, n := range v.Nodes {
+		state := "live"
+		if n.Fenced {
+			state = "fenced"
+		}
+		nodes.rows = append(nodes.rows, []any{n.ID, n.Address, optional(n.Rack), state})
+	}
+	if err := out.print(c, nodes); err != nil {
+		return err
+	}
+	q := v.Quorum
+	fmt.Fprintf(w, "\nquorum: leader %d in epoch %d, committed up to offset %d\n\n", q.Leader, q.Epoch, q.HighWatermark)
+	replicas := table{columns: []string{"node", "role", "log end", "behind"}}
+	for _, list := range []struct {
+		role string
+		of   []replicaView
+	}{{"voter", q.Voters}, {"observer", q.Observers}} {
+		for _, r := range list.of {
+			role := list.role
+			if r.ID == q.Leader {
+				role = "leader"
+			}
+			replicas.rows = append(replicas.rows, []any{r.ID, role, r.LogEnd, max(0, q.HighWatermark-r.LogEnd)})
+		}
+	}
+	return out.print(c, replicas)
+}
