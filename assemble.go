@@ -56,7 +56,8 @@ func ms(v config.Values, name string) time.Duration {
 func (n *Node) openStore(context.Context) error {
 	v := n.values()
 	store, err := log.OpenStore(log.StoreOptions{FS: n.FS, Dirs: n.dirs, Logger: n.Logger, Metrics: n.metrics.log,
-		RetentionCheck: ms(v, "log.retention.check.interval.ms"), Checkpoint: ms(v, "log.flush.offset.checkpoint.interval.ms"), ProducerExpiration: ms(v, "producer.id.expiration.ms")})
+		RetentionCheck: ms(v, "log.retention.check.interval.ms"), Checkpoint: ms(v, "log.flush.offset.checkpoint.interval.ms"), ProducerExpiration: ms(v, "producer.id.expiration.ms"),
+		Scrub: log.Scrub{BytesPerSecond: v.Int("ottla.scrub.bytes.per.second"), Period: ms(v, "ottla.scrub.period.ms")}})
 	if err != nil {
 		return err
 	}

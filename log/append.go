@@ -184,6 +184,7 @@ func (l *Log) added(active *segment.Segment, h *batch.Header, b []byte, c *Confi
 	l.appends += int64(h.Count)
 	l.asFound = false
 	l.end.Store(int64(h.NextOffset()))
+	l.grown(h.Size(), c)
 }
 
 // applied tells the producer state of a batch that is in the log.

@@ -28,6 +28,8 @@ type directory struct {
 
 	meta    checkpoint.Meta // zero before Format
 	clean   bool            // the last run ended with a clean stop
+	unsure  bool            // a checkpoint of ours was damaged
+	boot    boot
 	begin   sync.Once
 	flusher *flusher
 
@@ -35,6 +37,7 @@ type directory struct {
 	manifestTurn chan struct{}
 
 	checkpointTurn chan struct{} // the token of who writes the checkpoints
+	startsWritten  bool          // belongs to who has it: the table of log starts was written in this run
 
 	failure  atomic.Pointer[error]
 	reported atomic.Bool
@@ -43,9 +46,12 @@ type directory struct {
 	mu      sync.Mutex
 	points  offsetTable                                  // recovery points as the checkpoint has them
 	starts  offsetTable                                  // log start offsets as the checkpoint has them
+	highs   offsetTable                                  // high watermarks as the checkpoint had them when the directory was opened
 	folders map[protocol.TopicPartition]protocol.TopicID // on disk when the directory was opened, or made durable since
 	vouch   map[protocol.TopicPartition]protocol.TopicID // what the manifest says
 	logs    map[protocol.TopicPartition]*Log
+
+	recoveries recoveries
 }
 
 type offsetTable = map[protocol.TopicPartition]protocol.Offset
@@ -91,7 +97,22 @@ func (d *directory) read() (err error) {
 	if d.starts, err = d.readOffsets(checkpoint.LogStarts); err != nil {
 		return err
 	}
+	if err := d.readHighs(); err != nil {
+		return err
+	}
+	if err := d.readBoot(); err != nil {
+		return err
+	}
 	return d.readNames()
+}
+
+// readHighs reads the high watermarks, which the replicas write: lower bounds of what was committed. Without them only the recovery points tell damage from a torn end.
+func (d *directory) readHighs() (err error) {
+	d.highs, err = checkpoint.ReadOffsets(d.fs, d.path, checkpoint.HighWatermarks)
+	if errors.Is(err, checkpoint.ErrMalformed) || errors.Is(err, fs.ErrNotExist) {
+		err = nil // who writes them says what is wrong with them
+	}
+	return err
 }
 
 // readOffsets reads a table of offsets. One that is damaged is as good as none, but then no stop counts as clean.
@@ -103,6 +124,7 @@ func (d *directory) readOffsets(name string) (offsetTable, error) {
 	case errors.Is(err, checkpoint.ErrMalformed):
 		d.logger().Warn("checkpoint is not used", slog.String("directory", d.path), slog.Any("error", err))
 		d.clean = false
+		d.unsure = true
 		return offsetTable{}, nil
 	}
 	return table, err
@@ -157,6 +179,9 @@ func (d *directory) start() {
 }
 
 func (d *directory) prepare() error {
+	if err := d.noteBoot(); err != nil {
+		return err
+	}
 	if err := checkpoint.RemoveCleanShutdown(d.fs, d.path); err != nil {
 		return err
 	}
@@ -233,6 +258,17 @@ func (d *directory) checkpointed(tp protocol.TopicPartition) (point, start proto
 	return point, d.starts[tp], known
 }
 
+// committed is a lower bound of the partition's high watermark, 0 if none is known. The file with the bounds may know the name from a deleted topic: it is believed only beside a recovery
+// point of the new one, which takes as long to come.
+func (d *directory) committed(tp protocol.TopicPartition) protocol.Offset {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, vouched := d.vouch[tp]; !vouched || d.points[tp] == 0 && !d.unsure {
+		return 0
+	}
+	return d.highs[tp]
+}
+
 // record notes the folders of new partitions in the manifest, durably. The checkpoints must not know their names from deleted topics any more: from here on they are believed.
 func (d *directory) record(added []*flush) error {
 	if slices.ContainsFunc(added, d.remembered) {
@@ -296,8 +332,12 @@ func (d *directory) checkpoint() error {
 	}
 	points, starts := d.offsets()
 	err := checkpoint.WriteOffsets(d.fs, d.path, checkpoint.RecoveryPoints, points)
-	if err == nil {
+	if err == nil && !(d.startsWritten && maps.Equal(starts, d.starts)) {
 		err = checkpoint.WriteOffsets(d.fs, d.path, checkpoint.LogStarts, starts)
+		d.startsWritten = err == nil
+	}
+	if err == nil {
+		err = d.writeBoot()
 	}
 	if err != nil && passing(err) {
 		d.dirty.Store(true)

@@ -10,7 +10,7 @@
 // What is durable when. Append returns once the bytes are in the page cache: they survive the process. A flusher then makes them survive the machine and says so with
 // Observer.Durable; for a new partition that includes its folder's files, the folder's name and its line in the manifest. Producer snapshots, indexes of sealed segments and
 // the leader-epoch checkpoint are durable before the records after them count as such; indexes of the active segment are not, and are rebuilt after a crash. Log start
-// offsets become durable within a minute, and with a clean stop.
+// offsets become durable within five seconds, and with a clean stop.
 //
 // Locks. Log.mu orders appends and guards what they change; it is held across write(2) to the page cache, never across an fsync or a channel operation. Log.turn is a token,
 // not a lock, held by whoever syncs or reshapes the files: the flusher skips a log whose token is taken, and comes back. Readers take neither. When a segment is full the next

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"ottla/log/segment"
 	"ottla/log/vfs"
 	"ottla/protocol"
 )
@@ -25,6 +26,15 @@ var (
 // storageError makes err one that clients see as KAFKA_STORAGE_ERROR, which they retry.
 func storageError(err error) error {
 	return fmt.Errorf("%w: %w", kerr.KafkaStorageError, err)
+}
+
+// damaged makes what the files of a segment say of themselves ErrDamaged, unless it is that already.
+func damaged(err error) error {
+	var d *segment.DamageError
+	if errors.As(err, &d) && !errors.Is(err, ErrDamaged) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
 }
 
 // passing tells whether err is about room or about descriptors: nothing is lost, and both come back. Anything else that a write meets is the end of its directory.

@@ -84,6 +84,7 @@ func (s *Store) checkpoint() {
 		if err := d.checkpoint(); err != nil {
 			s.logger.Warn("checkpoints are not written", slog.String("directory", d.path), slog.Any("error", err))
 		}
+		d.tellRecovered()
 	}
 }
 

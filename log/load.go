@@ -4,12 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"path"
 	"slices"
 
-	"ottla/log/batch"
-	"ottla/log/checkpoint"
 	"ottla/log/segment"
 	"ottla/protocol"
 )
@@ -25,13 +22,15 @@ func (l *Log) loadOnce() error {
 	l.dir.start()
 	err := l.dir.err()
 	if err == nil {
-		err = l.load()
+		err = damaged(l.load())
 	}
 	if err != nil && passing(err) {
 		return err
 	}
 	if err != nil {
 		l.fail(err)
+	} else {
+		l.dir.acquit(l.tp)
 	}
 	l.loaded.Store(true)
 	return nil
@@ -132,15 +131,6 @@ func (l *Log) loadEmpty(c *Config) error {
 	return nil
 }
 
-// loadEpochs reads the history of leader epochs. Recovery mends what it lacks, as far as it reads.
-func (l *Log) loadEpochs() {
-	entries, err := checkpoint.ReadEpochs(l.dir.fs, l.path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		l.dir.logger().Warn("leader epoch checkpoint is not used", slog.String("partition", l.tp.String()), slog.Any("error", err))
-	}
-	l.epochs.entries = entries
-}
-
 // loadClean looks whether the log ends where the last clean stop has left it: known tells whether that is written down. An end that cannot be right, or cannot be
 // read, means that the log has to be recovered.
 func (l *Log) loadClean(found []*segment.Segment, point protocol.Offset, known bool) (end protocol.Offset, clean bool, err error) {
@@ -153,77 +143,6 @@ func (l *Log) loadClean(found []*segment.Segment, point protocol.Offset, known b
 		return 0, false, nil
 	}
 	return end, err == nil && (!known || point == 0 || end == point), err
-}
-
-// recover reads everything from the segment on that was written to when the recovery point was noted: indexes of those before are synced. What lies below that point was durable: if it is not there, the log is damaged and stays as it
-// is. Above, the log is cut at the first batch that is torn, damaged or out of place, even if valid ones follow: the kernel writes pages back in any order.
-func (l *Log) recover(found []*segment.Segment, point protocol.Offset, c *Config) ([]*segment.Segment, protocol.Offset, error) {
-	l.dir.metrics().recovered()
-	first := max(0, segmentAt(found, point-1))
-	rules := segment.Rules{Next: found[first].Base(), Epoch: protocol.NoLeaderEpoch, Contiguous: !c.Compact}
-	l.epochs.cutEnd(rules.Next)
-	for i := first; i < len(found); i++ {
-		s := found[i]
-		damage := misplaced(s, rules)
-		if damage == nil {
-			rec, err := s.Recover(rules, c.IndexIntervalBytes, func(h *batch.Header, _ []byte) { l.epochs.assign(h.LeaderEpoch, h.BaseOffset) })
-			if err != nil {
-				return nil, 0, err
-			}
-			rules.Next, rules.Epoch, damage = rec.Next, rec.Epoch, rec.Damage
-			l.pending.sealed = append(l.pending.sealed, s)
-		}
-		if damage == nil {
-			continue
-		}
-		if rules.Next < point {
-			return nil, 0, fmt.Errorf("%w, which go up to offset %d: %w", ErrDamaged, point, damage)
-		}
-		kept, err := l.cutTail(found, i, damage)
-		if err != nil {
-			return nil, 0, err
-		}
-		found = kept
-		break
-	}
-	if rules.Next < point {
-		return nil, 0, fmt.Errorf("%w: they go up to offset %d, the log ends at %d", ErrDamaged, point, rules.Next)
-	}
-	l.pending.names = true
-	l.durable.Store(int64(point))
-	return found, rules.Next, nil
-}
-
-// misplaced tells why s cannot follow what was recovered so far.
-func misplaced(s *segment.Segment, r segment.Rules) error {
-	if s.Base() < r.Next || r.Contiguous && s.Base() > r.Next {
-		return &segment.DamageError{Name: s.Name(), Err: fmt.Errorf("segment begins at offset %d, expected %d", s.Base(), r.Next)}
-	}
-	return nil
-}
-
-// cutTail ends the log in the segment at i, where the damage is, and deletes those behind; it returns what is left.
-func (l *Log) cutTail(found []*segment.Segment, i int, damage error) ([]*segment.Segment, error) {
-	l.dir.logger().Warn("log is cut at the first bad batch past its recovery point", slog.String("partition", l.tp.String()), slog.Any("error", damage), slog.Int("segments_dropped", len(found)-i-1))
-	l.dir.metrics().cutTail()
-	partly := slices.Contains(l.pending.sealed, found[i]) // else not even its beginning fits
-	drop := i
-	if partly {
-		drop = i + 1
-	}
-	// Durable, all of it, before the log goes on: a second crash could bring back what follows, and it would fit.
-	if err := l.discard(found[drop:]); err != nil {
-		return nil, err
-	}
-	if err := l.dir.fs.SyncDir(l.path); err != nil {
-		return nil, err
-	}
-	if partly {
-		if err := found[i].Cut(); err != nil {
-			return nil, err
-		}
-	}
-	return found[:drop], nil
 }
 
 // settle makes the segments the log's.
@@ -255,33 +174,12 @@ func (l *Log) settle(found []*segment.Segment, end protocol.Offset, c *Config) e
 		}
 		return nil
 	}
+	l.loadRanges()
+	if err := l.checkEpochs(c); err != nil {
+		return err
+	}
 	if err := l.completeEpochs(); err != nil {
 		return err
 	}
 	return l.restoreProducers(end)
-}
-
-// completeEpochs learns from the batches what the checkpoint of epochs does not know: all, if it was missing or damaged; or the oldest, if it was cut for a log start offset that
-// a crash has taken back.
-func (l *Log) completeEpochs() error {
-	start, known := protocol.Offset(l.start.Load()), protocol.Offset(l.end.Load())
-	if len(l.epochs.entries) > 0 {
-		known = l.epochs.entries[0].Start
-	}
-	if start >= known {
-		return nil
-	}
-	var older epochs
-	err := l.headers(*l.segments.Load(), start, func(c *segment.Cursor) (bool, error) {
-		if c.Header.BaseOffset >= known {
-			return false, nil
-		}
-		older.assign(c.Header.LeaderEpoch, max(start, c.Header.BaseOffset))
-		return true, nil
-	})
-	for _, e := range l.epochs.entries {
-		older.assign(e.Epoch, e.Start)
-	}
-	l.epochs = older
-	return err
 }

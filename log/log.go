@@ -22,6 +22,7 @@ type Log struct {
 	path     string // of the folder
 	observer Observer
 
+	demand  demand // of who opened it, before the first use
 	config  atomic.Pointer[Config]
 	loaded  atomic.Bool
 	offline atomic.Pointer[error]
@@ -32,11 +33,18 @@ type Log struct {
 	durable  atomic.Int64                       // durable end offset
 	recent   recent
 
-	flushAt  atomic.Int64  // when the flusher is to come, on its clock; 0: it is not
-	seenEnd  int64         // the log end that the housekeeper saw last
-	rolled   atomic.Bool   // a new file wants the flusher, whatever the durability
-	turn     chan struct{} // the token of who loads, syncs or reshapes the files
-	passedBy atomic.Bool   // the flusher came while the token was taken
+	bad      atomic.Pointer[ranges]
+	suspect  atomic.Bool  // a read has met damage: the scrub comes at once
+	scrubbed atomic.Int64 // milliseconds since 1970: when the scrub had gone through the log; 0 if it has not in this run
+
+	flushAt atomic.Int64  // when the flusher is to come, on its clock; 0: it is not
+	seenEnd int64         // the log end that the housekeeper saw last
+	rolled  atomic.Bool   // a new file wants the flusher, whatever the durability
+	turn    chan struct{} // the token of who loads, syncs or reshapes the files
+
+	newestSnapshot protocol.Offset // of the producer snapshots on disk; belongs to who has the token
+
+	passedBy atomic.Bool // the flusher came while the token was taken
 
 	mu        sync.Mutex
 	reshaping bool // segments are being replaced: no appends
@@ -45,8 +53,10 @@ type Log struct {
 	producers producer.State
 	pending   pending
 	appends   int64 // records since the last flush
-	rollMs    int64 // segment.ms less this segment's jitter
-	createdMs int64 // when the active segment was made
+
+	sinceSnapshot int64 // bytes appended since a producer snapshot was captured
+	rollMs        int64 // segment.ms less this segment's jitter
+	createdMs     int64 // when the active segment was made
 }
 
 // pending is what the next flush has to do besides the active segment's bytes.
@@ -149,7 +159,10 @@ func (l *Log) fail(err error) {
 	if errors.Is(err, ErrClosed) {
 		return
 	}
-	l.dir.logger().Error("log is offline", slog.String("partition", l.tp.String()), slog.String("directory", l.dir.path), slog.Any("error", err))
+	l.dir.logger().Error("log is offline", append([]any{slog.String("partition", l.tp.String()), slog.String("directory", l.dir.path), slog.Any("error", err)}, damagePlace(err)...)...)
+	if errors.Is(err, ErrDamaged) {
+		l.dir.metrics().damaged()
+	}
 	l.observer.Offline(l, err)
 }
 

@@ -9,7 +9,9 @@ import (
 
 // Metrics are the figures of all logs of a node together: their number does not grow with partitions. nil counts nothing.
 type Metrics struct {
-	appends, bytes, rolls, recoveries, cuts, reads, failures prometheus.Counter
+	appends, bytes, rolls, reads, failures                      prometheus.Counter
+	recoveries, recoveredBytes, recoverySeconds, cuts, cutBytes prometheus.Counter
+	damages, scrubbedBytes, badRanges                           prometheus.Counter
 
 	flush prometheus.Histogram
 	store atomic.Pointer[Store] // whose sizes are shown
@@ -33,8 +35,16 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		rolls:      counter("segment_rolls_total", "Segments begun because the one before was full or old."),
 		recoveries: counter("recoveries_total", "Partitions that were recovered after an unclean stop."),
 		cuts:       counter("recovery_cuts_total", "Recoveries that found a bad batch past the recovery point and cut the log there."),
-		reads:      counter("reads_total", "Ranges handed out for reading."),
-		failures:   counter("directory_failures_total", "Log directories taken offline."),
+		cutBytes:   counter("recovery_cut_bytes_total", "Bytes that recoveries have cut off."),
+
+		recoveredBytes:  counter("recovery_read_bytes_total", "Bytes that recoveries have read and checked."),
+		recoverySeconds: counter("recovery_seconds_total", "Time that recoveries took, of all partitions together."),
+		damages:         counter("damaged_total", "Partitions taken offline because durable records are damaged."),
+		scrubbedBytes:   counter("scrubbed_bytes_total", "Bytes that the scrub has read again and checked."),
+		badRanges:       counter("damaged_ranges_total", "Ranges of records found damaged, which are not served any more; the rest of their partitions is."),
+
+		reads:    counter("reads_total", "Ranges handed out for reading."),
+		failures: counter("directory_failures_total", "Log directories taken offline."),
 		flush: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "ottla", Subsystem: "log", Name: "flush_seconds", Help: "Time of one pass of a directory's flusher.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
@@ -114,15 +124,36 @@ func (m *Metrics) rolled() {
 	}
 }
 
-func (m *Metrics) recovered() {
+func (m *Metrics) recovered(bytes int64, took time.Duration) {
 	if m != nil {
 		m.recoveries.Inc()
+		m.recoveredBytes.Add(float64(bytes))
+		m.recoverySeconds.Add(took.Seconds())
 	}
 }
 
-func (m *Metrics) cutTail() {
+func (m *Metrics) cutTail(bytes int64) {
 	if m != nil {
 		m.cuts.Inc()
+		m.cutBytes.Add(float64(bytes))
+	}
+}
+
+func (m *Metrics) damaged() {
+	if m != nil {
+		m.damages.Inc()
+	}
+}
+
+func (m *Metrics) scrubbed(bytes int64) {
+	if m != nil {
+		m.scrubbedBytes.Add(float64(bytes))
+	}
+}
+
+func (m *Metrics) foundBadRange() {
+	if m != nil {
+		m.badRanges.Inc()
 	}
 }
 

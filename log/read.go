@@ -2,6 +2,7 @@ package log
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"syscall"
 
@@ -37,10 +38,18 @@ func (l *Log) Read(from, limit protocol.Offset, maxBytes int, atLeastOne bool, o
 // lookAgain bounds how often a reader follows a list of segments that changes under it.
 const lookAgain = 5
 
-// readFailed makes err one for clients. What cannot be read any more takes the log offline; too many open files, or an answer to the client, does not.
+// readFailed makes err one for clients. What cannot be read any more takes the log offline; too many open files, or an answer to the client, does not, nor does damage in one place.
 func (l *Log) readFailed(err error) error {
-	var wire *kerr.Error
+	var (
+		wire   *kerr.Error
+		damage *segment.DamageError
+	)
 	switch {
+	case errors.As(err, &damage): // first: why the bytes are no batch would be an answer to a producer
+		if fatal := l.met(err); fatal != nil {
+			l.fail(fatal)
+		}
+		return storageError(fmt.Errorf("%w: %s", ErrDamaged, damage))
 	case errors.As(err, &wire):
 		return err
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
@@ -58,6 +67,12 @@ func (l *Log) read(from, limit protocol.Offset, maxBytes int, atLeastOne bool, o
 		return outOfRange(from, start, end)
 	}
 	limit = min(limit, end)
+	if bad := l.bad.Load(); bad != nil && len(*bad) > 0 {
+		var err error
+		if limit, err = bad.limit(from, limit); err != nil {
+			return err
+		}
+	}
 	if from >= limit || maxBytes <= 0 && !atLeastOne {
 		return nil
 	}
@@ -99,7 +114,7 @@ func (l *Log) span(s *segment.Segment, h *segment.Handle, from, limit protocol.O
 	}
 	position, ok := l.recent.find(s, from)
 	if !ok {
-		if position, ok, err = s.Find(h, from, end); err != nil {
+		if position, ok, err = s.Find(h, from, l.ranges().past(s, from), end); err != nil {
 			return 0, 0, err
 		}
 		if !ok {
@@ -121,7 +136,10 @@ func (l *Log) position(s *segment.Segment, h *segment.Handle, o protocol.Offset,
 	if at, ok := l.recent.find(s, o); ok {
 		return at, nil
 	}
-	at, _, err := s.Find(h, o, size)
+	if at, ok := l.ranges().position(s, o); ok {
+		return at, nil
+	}
+	at, _, err := s.Find(h, o, l.ranges().past(s, o), size)
 	if err == nil {
 		l.recent.add(visited, s, o, at)
 	}
@@ -163,14 +181,15 @@ func (l *Log) cut(s *segment.Segment, h *segment.Handle, position, end, maxBytes
 // headers calls visit for each batch from the one that holds offset from on, until it returns false or the log ends.
 func (l *Log) headers(segs []*segment.Segment, from protocol.Offset, visit func(c *segment.Cursor) (bool, error)) error {
 	for i := max(0, segmentAt(segs, from)); i < len(segs); i++ {
-		if more, err := walkSegment(segs[i], from, visit); err != nil || !more {
+		if more, err := walkSegment(segs[i], from, l.ranges().past(segs[i], from), visit); err != nil || !more {
 			return err
 		}
 	}
 	return nil
 }
 
-func walkSegment(s *segment.Segment, from protocol.Offset, visit func(c *segment.Cursor) (bool, error)) (more bool, err error) {
+// walkSegment begins at the batch boundary least, or later.
+func walkSegment(s *segment.Segment, from protocol.Offset, least int64, visit func(c *segment.Cursor) (bool, error)) (more bool, err error) {
 	h, err := s.Acquire()
 	if err != nil {
 		return false, err
@@ -181,7 +200,7 @@ func walkSegment(s *segment.Segment, from protocol.Offset, visit func(c *segment
 		return false, err
 	}
 	var c segment.Cursor
-	c.Start(h, near.Position, s.Size())
+	c.Start(h, max(least, near.Position), s.Size())
 	defer c.Close()
 	for {
 		ok, err := c.Next()

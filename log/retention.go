@@ -11,7 +11,7 @@ import (
 )
 
 // AdvanceLogStart makes to the first offset that may be read (DeleteRecords, KIP-107); one that is not above the present start changes nothing. Files go with the next
-// retention check; the new start is durable within a minute.
+// retention check; the new start is durable within five seconds.
 // Errors: OFFSET_OUT_OF_RANGE beyond the log's end.
 func (l *Log) AdvanceLogStart(to protocol.Offset) error {
 	if err := l.ensure(); err != nil {

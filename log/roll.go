@@ -68,6 +68,7 @@ func (l *Log) roll(base protocol.Offset, c *Config, now int64) (*segment.Segment
 	}
 	l.pending.sealed = append(l.pending.sealed, old)
 	l.pending.snapshots = append(l.pending.snapshots, snapshot{base, l.producers.AppendSnapshot(nil)})
+	l.sinceSnapshot = 0
 	l.dir.metrics().rolled()
 	l.dir.logger().Debug("segment rolled", slog.String("partition", l.tp.String()), slog.Int64("base_offset", int64(base)))
 	l.rolled.Store(true)

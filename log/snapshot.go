@@ -26,12 +26,36 @@ func (l *Log) snapshotName(offset protocol.Offset) string {
 	return path.Join(l.path, segment.Name(offset, segment.SnapshotSuffix))
 }
 
-// writeSnapshots makes the files durable, but not their names: the caller syncs the folder.
+// Between rolls a durable log leaves a snapshot whenever it has grown by so many bytes, or so many for each producer: after a crash the batches since the newest one are gone
+// through again, and a snapshot may not cost more than that saves.
+const (
+	snapshotBytes         = 16 << 20
+	snapshotProducerBytes = 4 << 10
+)
+
+// grown captures a snapshot if one is due. The caller holds mu; bytes of batches were appended.
+func (l *Log) grown(bytes int, c *Config) {
+	l.sinceSnapshot += int64(bytes)
+	if !c.Durable || l.sinceSnapshot < max(snapshotBytes, snapshotProducerBytes*int64(l.producers.Len())) {
+		return
+	}
+	l.sinceSnapshot = 0
+	l.pending.snapshots = append(l.pending.snapshots, snapshot{protocol.Offset(l.end.Load()), l.producers.AppendSnapshot(nil)})
+}
+
+// writeSnapshots makes the files durable, but not their names: the caller, who has the log's token, syncs the folder. The newest takes the place of the one before, unless that stands
+// at a segment's base.
 func (l *Log) writeSnapshots(all []snapshot) error {
 	for _, s := range all {
 		if err := writeFile(l.dir.fs, l.snapshotName(s.offset), s.bytes); err != nil {
 			return err
 		}
+		if l.newestSnapshot < s.offset && !isBase(*l.segments.Load(), l.newestSnapshot) {
+			if err := l.dir.fs.Remove(l.snapshotName(l.newestSnapshot)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		l.newestSnapshot = s.offset
 	}
 	return nil
 }
@@ -106,19 +130,26 @@ func (l *Log) restoreProducers(end protocol.Offset) error {
 	}
 	segs := *l.segments.Load()
 	var state producer.State
-	from, found := protocol.Offset(l.start.Load()), false
+	from, found, beyond := protocol.Offset(l.start.Load()), false, false
 	for _, offset := range slices.Backward(all) {
 		switch {
 		case offset > end:
+			beyond = true
 			err = l.dir.fs.Remove(l.snapshotName(offset))
 		case !found:
 			if found = l.loadSnapshot(offset, &state); found {
-				from = max(from, offset)
+				from, l.newestSnapshot = max(from, offset), offset
 			}
 		case !isBase(segs, offset):
 			err = l.dir.fs.Remove(l.snapshotName(offset))
 		}
 		if err != nil {
+			return err
+		}
+	}
+	if beyond {
+		// A crash could bring them back when other records have taken the offsets, and they would be believed.
+		if err := l.dir.fs.SyncDir(l.path); err != nil {
 			return err
 		}
 	}
@@ -170,7 +201,7 @@ func readFile(fsys vfs.FS, name string, limit int64) ([]byte, error) {
 func (l *Log) replay(state *producer.State, segs []*segment.Segment, from, end protocol.Offset) error {
 	now := nowMs()
 	l.mu.Lock()
-	l.producers = *state
+	l.producers, l.sinceSnapshot = *state, 0
 	l.mu.Unlock()
 	if from >= end {
 		return nil
@@ -188,6 +219,7 @@ func (l *Log) replay(state *producer.State, segs []*segment.Segment, from, end p
 		}
 		l.mu.Lock()
 		l.applied(&c.Header, b, now)
+		l.sinceSnapshot += int64(c.Header.Size())
 		l.mu.Unlock()
 		return true, nil
 	})

@@ -25,20 +25,26 @@ type StoreOptions struct {
 	Metrics *Metrics // nil: not measured
 
 	RetentionCheck     time.Duration // log.retention.check.interval.ms; 0: five minutes
-	Checkpoint         time.Duration // log.flush.offset.checkpoint.interval.ms; 0: a minute
+	Checkpoint         time.Duration // log.flush.offset.checkpoint.interval.ms, but five seconds at most: what a crash makes us read lies past the recovery points
 	ProducerExpiration time.Duration // producer.id.expiration.ms; 0: a day
 	OpenFiles          int           // idle files that stay open; 0: 1024
+	Scrub              Scrub
 }
+
+const maxCheckpoint = 5 * time.Second
 
 func (o *StoreOptions) setDefaults() {
 	if o.RetentionCheck <= 0 {
 		o.RetentionCheck = 5 * time.Minute
 	}
-	if o.Checkpoint <= 0 {
-		o.Checkpoint = time.Minute
+	if o.Checkpoint <= 0 || o.Checkpoint > maxCheckpoint {
+		o.Checkpoint = maxCheckpoint
 	}
 	if o.ProducerExpiration <= 0 {
 		o.ProducerExpiration = 24 * time.Hour
+	}
+	if o.Scrub.Period <= 0 {
+		o.Scrub.Period = 7 * 24 * time.Hour
 	}
 	if o.OpenFiles <= 0 {
 		o.OpenFiles = 1024
@@ -54,7 +60,8 @@ type Store struct {
 	options StoreOptions
 	dirs    []*directory
 
-	wake chan struct{} // one token: the housekeeper has something new
+	wake      chan struct{} // one token: the housekeeper has something new
+	scrubWake chan struct{} // one token: a read has met damage
 
 	mu       sync.Mutex
 	logs     map[protocol.TopicPartition]*Log
@@ -66,7 +73,7 @@ func OpenStore(o StoreOptions) (*Store, error) {
 	o.setDefaults()
 	s := &Store{
 		fs: o.FS, files: segment.NewFiles(o.FS, o.OpenFiles), logger: o.Logger, metrics: o.Metrics, options: o,
-		wake: make(chan struct{}, 1), logs: map[protocol.TopicPartition]*Log{},
+		wake: make(chan struct{}, 1), scrubWake: make(chan struct{}, 1), logs: map[protocol.TopicPartition]*Log{},
 	}
 	if len(o.Dirs) == 0 {
 		return nil, errors.New("no log directories")
@@ -227,6 +234,7 @@ func (s *Store) Run(ctx context.Context) error {
 		wg.Go(func() { d.flusher.run(ctx) })
 	}
 	wg.Go(func() { s.keepHouse(ctx) })
+	wg.Go(func() { s.scrub(ctx) })
 	wg.Wait()
 	return nil
 }

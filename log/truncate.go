@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"log/slog"
 	"slices"
 
@@ -46,7 +47,10 @@ func (l *Log) reshape(change func() error) error {
 	l.mu.Unlock()
 	err := l.Err()
 	if err == nil {
-		if err = change(); err != nil {
+		var damage *segment.DamageError
+		if err = change(); errors.As(err, &damage) {
+			l.fail(damaged(err)) // it was met before a file was touched, or in a file of the log's own
+		} else if err != nil {
 			l.dir.fail(err)
 		}
 	}
@@ -102,6 +106,9 @@ func (l *Log) truncate(to protocol.Offset) error {
 	if err := l.restoreProducers(end); err != nil {
 		return err
 	}
+	if err := l.cutRanges(0, end); err != nil {
+		return err
+	}
 	if err := checkpoint.WriteEpochs(l.dir.fs, l.path, l.epochEntries()); err != nil {
 		return err
 	}
@@ -112,8 +119,13 @@ func (l *Log) truncate(to protocol.Offset) error {
 
 // cutAt is where the batch that holds to begins: byte and offset.
 func (l *Log) cutAt(s *segment.Segment, to protocol.Offset) (int64, protocol.Offset, error) {
+	for _, bad := range l.ranges() {
+		if bad.Base == s.Base() && bad.From <= to && to < bad.To {
+			return bad.Position, bad.From, nil
+		}
+	}
 	position, end := s.Size(), to
-	_, err := walkSegment(s, to, func(c *segment.Cursor) (bool, error) {
+	_, err := walkSegment(s, to, l.ranges().past(s, to), func(c *segment.Cursor) (bool, error) {
 		position, end = c.Position, min(to, c.Header.BaseOffset)
 		return false, nil
 	})
@@ -172,6 +184,9 @@ func (l *Log) reset(start protocol.Offset) error {
 	}
 	l.recent.drop()
 	if err := l.dropSnapshots(func(protocol.Offset) bool { return true }); err != nil {
+		return err
+	}
+	if err := l.cutRanges(0, 0); err != nil {
 		return err
 	}
 	if err := checkpoint.WriteEpochs(l.dir.fs, l.path, nil); err != nil {

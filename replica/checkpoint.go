@@ -53,11 +53,12 @@ func (c *checkpointer) at(tp protocol.TopicPartition) protocol.Offset {
 	return c.found[tp]
 }
 
-// forget drops what was found for a partition that is deleted: another one may get its name.
+// forget drops what was found for a partition that is deleted, and has the files follow: another one may get its name.
 func (c *checkpointer) forget(tp protocol.TopicPartition) {
 	c.mu.Lock()
 	delete(c.found, tp)
 	c.mu.Unlock()
+	c.moved()
 }
 
 // moved says that a high watermark is not what is written down.

@@ -1,6 +1,6 @@
 // Command ottla is the broker and its tools in one binary.
 //
-// `ottla serve` runs a node; the other commands are clients that speak Kafka's protocol to any broker, or read files of a data folder (dump).
+// `ottla serve` runs a node; the other commands are clients that speak Kafka's protocol to any broker, or read files of a data folder (dump, log).
 // main.go holds the command tree; one file per command. The commands print tables for people and, with --output json, one JSON value for scripts;
 // what is said about the work itself (progress, warnings, logs) goes to standard error.
 package main
@@ -41,6 +41,6 @@ func newRoot() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.AddCommand(newServe(), newTopic(), newGroup(), newConfig(), newCluster(), newProduce(), newConsume(), newDump(), newVersion())
+	root.AddCommand(newServe(), newTopic(), newGroup(), newConfig(), newCluster(), newProduce(), newConsume(), newDump(), newLog(), newVersion())
 	return root
 }

@@ -124,31 +124,6 @@ func (s *Storage) snapshotNames() ([]string, error) {
 	return names, nil // sorted, hence by index
 }
 
-// openSnapshot finds the newest snapshot and reads its head.
-func (s *Storage) openSnapshot() error {
-	if err := s.removeTemporary(); err != nil {
-		return err
-	}
-	names, err := s.snapshotNames()
-	if err != nil || len(names) == 0 {
-		return err
-	}
-	newest := names[len(names)-1]
-	f, err := s.fs.OpenReadOnly(path.Join(s.dir, newest))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	r := snapshotReader{from: f}
-	if s.snapshot, err = r.head(); err != nil {
-		return fmt.Errorf("snapshot %s: %w", newest, err)
-	}
-	if newest != snapshotName(s.snapshot) {
-		return fmt.Errorf("%w: snapshot %s is that of index %d, term %d", ErrDamaged, newest, s.snapshot.GetIndex(), s.snapshot.GetTerm())
-	}
-	return nil
-}
-
 // SnapshotMetadata names the newest snapshot; nil if there is none.
 func (s *Storage) SnapshotMetadata() *pb.SnapshotMetadata { return s.snapshot }
 
@@ -299,6 +274,9 @@ func (r *snapshotReader) all(f func(chunk []byte) error) (*pb.SnapshotMetadata, 
 		i, err := r.read()
 		if err != nil {
 			return nil, err
+		}
+		if i.term != m.GetTerm() { // the CRC does not cover it
+			return nil, fmt.Errorf("%w: batch %d is of term %d", ErrDamaged, i.offset, i.term)
 		}
 		if i.kind == kindSnapshotFooter {
 			if len(i.value) != 8 || binary.BigEndian.Uint64(i.value) != count {

@@ -48,6 +48,7 @@ type Storage struct {
 	terms       terms
 	recent      recent
 	snapshot    *pb.SnapshotMetadata // the newest; nil if none
+	skipped     *skippedSnapshot     // the newest that is damaged, if there is one
 
 	builder *batch.Builder
 	buf     []byte // batches on their way to the log
@@ -59,9 +60,21 @@ var _ raft.Storage = (*Storage)(nil)
 func Open(o Options) (*Storage, error) {
 	s := &Storage{log: o.Log, fs: o.FS, dir: o.Dir, logger: o.Logger, builder: batch.NewBuilder()}
 	if err := s.open(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open raft log in %s: %w", o.Dir, err), s.Close())
+		return nil, errors.Join(fmt.Errorf("open raft log in %s: %w", o.Dir, advised(err)), s.Close())
 	}
 	return s, nil
+}
+
+// advised adds what to do to an error that only people can mend.
+func advised(err error) error {
+	if errors.Is(err, log.ErrDamaged) && !errors.Is(err, ErrDamaged) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if errors.Is(err, ErrDamaged) {
+		err = fmt.Errorf("%w (nothing was changed; 'ottla log verify' shows what is damaged. A node alone needs its data folder back from a copy or from a sound disk; "+
+			"one among several can be emptied, and joins again as a new one)", err)
+	}
+	return err
 }
 
 func (s *Storage) open() (err error) {
@@ -76,8 +89,19 @@ func (s *Storage) open() (err error) {
 	}
 	if s.state, s.id, s.hard, err = openState(s.fs, s.dir); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return s.checkFresh()
+			return errors.Join(s.log.Demand(0), s.checkFresh())
 		}
+		return err
+	}
+	// Before the log looks at its files: what was committed is no torn tail. A snapshot that goes further takes the place of it, and may have begun to.
+	var floor protocol.Offset
+	if s.hard.commit > s.snapshot.GetIndex() {
+		floor = protocol.Offset(s.hard.commit + 1)
+	}
+	if err := s.log.Demand(floor); err != nil {
+		return err
+	}
+	if err := s.checkSkipped(); err != nil {
 		return err
 	}
 	if err := s.reconcile(); err != nil {

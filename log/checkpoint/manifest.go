@@ -84,6 +84,19 @@ func OpenManifest(fsys vfs.FS, dir string) (*Manifest, error) {
 	return m, nil
 }
 
+// ReadManifest reads the manifest in dir and changes nothing; torn tells whether there is a torn tail, which OpenManifest would cut away. Errors are those of OpenManifest.
+func ReadManifest(fsys vfs.FS, dir string) (folders []Folder, torn bool, err error) {
+	data, err := read(fsys, dir, ManifestName, maxTable)
+	if err != nil {
+		return nil, false, err
+	}
+	m := &Manifest{dir: dir, folders: map[protocol.TopicPartition]protocol.TopicID{}}
+	if err := m.parse(data); err != nil {
+		return nil, false, fmt.Errorf("read %s: %w", m.name(), err)
+	}
+	return m.Folders(), m.size < int64(len(data)), nil
+}
+
 func (m *Manifest) name() string { return path.Join(m.dir, ManifestName) }
 
 func (m *Manifest) cutTail() error {

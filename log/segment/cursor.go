@@ -1,24 +1,39 @@
 package segment
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
 	"ottla/log/batch"
+	"ottla/protocol"
 )
 
 // DamageError says where the bytes of a segment stop being batches, and why.
 type DamageError struct {
 	Name     string
 	Position int64
+	Offset   protocol.Offset // that should come there; NoOffset if that is not known
 	Err      error
 }
 
 func (e *DamageError) Error() string {
-	return fmt.Sprintf("%s: position %d: %v", e.Name, e.Position, e.Err)
+	if e.Offset < 0 {
+		return fmt.Sprintf("%s: position %d: %v", e.Name, e.Position, e.Err)
+	}
+	return fmt.Sprintf("%s: position %d, offset %d: %v", e.Name, e.Position, e.Offset, e.Err)
 }
 
+// Short tells whether the file merely ends too early: what a process leaves that died while it wrote.
+func (e *DamageError) Short() bool { return errors.Is(e.Err, io.ErrUnexpectedEOF) }
+
 func (e *DamageError) Unwrap() error { return e.Err }
+
+// MaybeBefore tells whether it may be the batch before that is damaged.
+func (e *DamageError) MaybeBefore() bool {
+	var epoch *epochError
+	return errors.As(e.Err, &epoch)
+}
 
 // Cursor walks the headers of the batches in a range of a file. It allocates nothing until it meets damage. Close it.
 type Cursor struct {
@@ -99,5 +114,5 @@ func (c *Cursor) Batch(b []byte) ([]byte, error) {
 }
 
 func (c *Cursor) damage(err error) error {
-	return &DamageError{Name: c.h.slot.name, Position: c.next, Err: err}
+	return &DamageError{Name: c.h.slot.name, Position: c.next, Offset: protocol.NoOffset, Err: err}
 }

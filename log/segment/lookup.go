@@ -33,24 +33,67 @@ func (s *Segment) ready() error {
 	return s.rebuild()
 }
 
-// plausible checks that the last entries lie within the segment.
+// plausible checks that the last entries lie within the segment, and that there are as many as the batches demand.
 func (s *Segment) plausible() error {
 	var e entry
-	ok, err := s.offsets.last(&e)
+	indexed, err := s.offsets.last(&e)
 	if err != nil {
 		return err
 	}
-	if ok && (byOffset.key(e[:]) < 0 || byPosition.key(e[:]) < 0 || byPosition.key(e[:]) >= s.Size()) {
-		return errIndexDamaged
+	at := int64(0)
+	if indexed {
+		if at = byPosition.key(e[:]); byOffset.key(e[:]) < 0 || at < 0 || at >= s.Size() {
+			return errIndexDamaged
+		}
 	}
-	if ok, err = s.times.last(&e); err != nil {
+	timed, err := s.times.last(&e)
+	if err != nil {
 		return err
 	}
-	if ok && int32(binary.BigEndian.Uint32(e[8:])) < 0 {
+	if timed && int32(binary.BigEndian.Uint32(e[8:])) < 0 {
+		return errIndexDamaged
+	}
+	newest := protocol.NoTimestamp
+	if timed {
+		newest = byTimestamp.key(e[:])
+	}
+	return s.complete(at, newest)
+}
+
+// complete tells whether entries are missing: the last batch may not be newer than the newest entry, which Seal has written, and the batches behind the last offset entry may not
+// be many. at is where that entry points.
+func (s *Segment) complete(at, newest int64) error {
+	if s.Size() == 0 {
+		return nil
+	}
+	h, err := s.Acquire()
+	if err != nil {
+		return err
+	}
+	defer h.Release()
+	var c Cursor
+	c.Start(h, at, s.Size())
+	defer c.Close()
+	for n := 0; ; n++ {
+		ok, err := c.Next()
+		if err != nil {
+			return notDamage(err) // it tells nothing about the index
+		}
+		if !ok {
+			break
+		}
+		if n > 1 && c.Position-at > maxUnindexed {
+			return errIndexDamaged
+		}
+	}
+	if c.Header.MaxTimestamp > newest {
 		return errIndexDamaged
 	}
 	return nil
 }
+
+// maxUnindexed is more than index.interval.bytes usually is: with a longer distance between two entries the index is built anew, which does no harm.
+const maxUnindexed = 64 << 10
 
 // Boundary is where a batch begins: the offset of its first record, and the byte.
 type Boundary struct {
@@ -117,14 +160,15 @@ func (s *Segment) startsBatch(at *Boundary, last protocol.Offset) (bool, error) 
 	return true, nil
 }
 
-// Find is the position of the first batch whose last offset is at least offset, and whether there is one. limit is the bytes of the segment that are to be considered.
-func (s *Segment) Find(h *Handle, offset protocol.Offset, limit int64) (position int64, found bool, err error) {
+// Find is the position of the first batch whose last offset is at least offset, and whether there is one. limit is the bytes of the segment that are to be considered, and least a
+// batch boundary that is not past that batch: what lies before is not looked at.
+func (s *Segment) Find(h *Handle, offset protocol.Offset, least, limit int64) (position int64, found bool, err error) {
 	from, err := s.Floor(offset)
 	if err != nil {
 		return 0, false, err
 	}
 	var c Cursor
-	c.Start(h, from.Position, limit)
+	c.Start(h, max(least, from.Position), limit)
 	defer c.Close()
 	for {
 		ok, err := c.Next()

@@ -9,11 +9,12 @@ import (
 	"ottla/protocol"
 )
 
-// Recovery is what Recover found.
+// Recovery is what Recover or Resume found.
 type Recovery struct {
 	Next   protocol.Offset      // one past the last good record
 	Epoch  protocol.LeaderEpoch // of the last good batch
-	Damage error                // why the rest of the file, if any, is no continuation; nil if the file is good to its end
+	Bytes  int64                // that were read and checked
+	Damage *DamageError         // why the rest of the file, if any, is no continuation; nil if the file is good to its end
 }
 
 // Rules are what Recover demands of a batch beyond a good header and CRC, because base offset and leader epoch lie outside the CRC.
@@ -36,16 +37,20 @@ func (s *Segment) Recover(r Rules, interval int64, visit func(h *batch.Header, b
 		return Recovery{}, err
 	}
 	s.forget()
+	return s.check(h, 0, size, r, interval, visit)
+}
+
+// check walks from the batch at from to size, adds what is good to the segment, which ends at from, and stops at what is not.
+func (s *Segment) check(h *Handle, from, size int64, r Rules, interval int64, visit func(h *batch.Header, b []byte)) (Recovery, error) {
 	rec := Recovery{Next: r.Next, Epoch: r.Epoch}
 	var c Cursor
-	c.Start(h, 0, size)
+	c.Start(h, from, size)
 	defer c.Close()
 	var buf []byte
 	for {
 		ok, err := c.Next()
-		var damage *DamageError
-		if errors.As(err, &damage) {
-			rec.Damage = damage
+		if errors.As(err, &rec.Damage) {
+			rec.Damage.Offset = rec.Next
 			return rec, nil
 		}
 		if err != nil || !ok {
@@ -54,12 +59,13 @@ func (s *Segment) Recover(r Rules, interval int64, visit func(h *batch.Header, b
 		if buf, err = c.Batch(buf); err != nil {
 			return rec, err
 		}
-		if err := s.inPlace(&c.Header, &rec, r.Contiguous); err != nil {
-			rec.Damage = &DamageError{Name: s.log.name, Position: c.Position, Err: err}
-			return rec, nil
+		rec.Bytes += int64(len(buf))
+		err = s.inPlace(&c.Header, &rec, r.Contiguous)
+		if err == nil && !batch.CheckCRC(buf) {
+			err = errCRC
 		}
-		if !batch.CheckCRC(buf) {
-			rec.Damage = &DamageError{Name: s.log.name, Position: c.Position, Err: errCRC}
+		if err != nil {
+			rec.Damage = &DamageError{Name: s.log.name, Position: c.Position, Offset: rec.Next, Err: err}
 			return rec, nil
 		}
 		s.Added(&c.Header, interval)
@@ -74,13 +80,27 @@ var errCRC = errors.New("CRC is wrong")
 func (s *Segment) inPlace(h *batch.Header, rec *Recovery, contiguous bool) error {
 	switch {
 	case h.BaseOffset < rec.Next || contiguous && h.BaseOffset > rec.Next:
-		return fmt.Errorf("base offset is %d, expected %d", h.BaseOffset, rec.Next)
+		return &orderError{h.BaseOffset, rec.Next}
 	case !s.Fits(int64(h.Size()), h.LastOffset()):
 		return fmt.Errorf("last offset %d is out of reach of base offset %d", h.LastOffset(), s.base)
 	case h.LeaderEpoch < rec.Epoch:
-		return fmt.Errorf("leader epoch %d follows %d", h.LeaderEpoch, rec.Epoch)
+		return &epochError{h.LeaderEpoch, rec.Epoch}
 	}
 	return nil
+}
+
+// orderError says that a batch does not follow the one before. Which of the two is wrong cannot be told, where gaps are allowed: neither offset is covered by a CRC.
+type orderError struct{ base, expected protocol.Offset }
+
+func (e *orderError) Error() string {
+	return fmt.Sprintf("base offset is %d, expected %d", e.base, e.expected)
+}
+
+// epochError says that leader epochs fall. Which of the two is wrong cannot be told: neither is covered by a CRC.
+type epochError struct{ epoch, before protocol.LeaderEpoch }
+
+func (e *epochError) Error() string {
+	return fmt.Sprintf("leader epoch %d follows %d", e.epoch, e.before)
 }
 
 // forget makes the segment an empty one whose indexes are in memory; the files are as they were.

@@ -282,3 +282,13 @@ func (s *Segment) deleteFiles(names ...string) (renamed []string, err error) {
 	}
 	return renamed, err
 }
+
+// FileSize is the bytes of the .log file, which after Recover may be more than those of the batches.
+func (s *Segment) FileSize() (int64, error) {
+	h, err := s.Acquire()
+	if err != nil {
+		return 0, err
+	}
+	defer h.Release()
+	return h.file.Size()
+}

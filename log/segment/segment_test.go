@@ -74,7 +74,7 @@ func asBruteForce(t *testing.T, s *Segment, headers []batch.Header, positions []
 		for i < len(headers) && headers[i].LastOffset() < offset {
 			i++
 		}
-		at, ok, err := s.Find(h, offset, s.Size())
+		at, ok, err := s.Find(h, offset, 0, s.Size())
 		if err != nil || ok != (i < len(headers)) || ok && at != positions[i] {
 			t.Fatalf("find %d: %d, %v, %v", offset, at, ok, err)
 		}
@@ -159,7 +159,7 @@ func TestDamagedIndexes(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range headers {
-			got, ok, err := found.Find(h, headers[i].BaseOffset, s.Size())
+			got, ok, err := found.Find(h, headers[i].BaseOffset, 0, s.Size())
 			if err != nil || !ok || got != positions[i] {
 				t.Fatalf("%s, byte %d: find %d: %d, %v, %v; want %d", name, at, headers[i].BaseOffset, got, ok, err, positions[i])
 			}

@@ -9,6 +9,10 @@ var ottlaRows = []row{
 		"When a write counts unless the topic says otherwise: 'durable' once it is on the disk of every in-sync replica, 'memory' once it is in their page cache."},
 	{"ottla.memory.budget.bytes", Long, "268435456", ReadOnly, applied, atLeast(1 << 20),
 		"Bytes of requests that the whole node holds at a time; connections wait their turn beyond it."},
+	{"ottla.scrub.bytes.per.second", Long, "8388608", ReadOnly, applied, atLeast(0),
+		"Bytes of old records that the whole node reads again each second to check them; 0 switches the scrub off."},
+	{"ottla.scrub.period.ms", Long, "604800000", ReadOnly, applied, atLeast(1),
+		"How often every partition's closed segments are read again and checked."},
 	{"ottla.pprof", Boolean, "false", ReadOnly, applied, nil,
 		"Serves profiles under /debug/pprof on the HTTP address."},
 }

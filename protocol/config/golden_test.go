@@ -14,6 +14,8 @@ var differences = map[string]string{
 	"broker ottla.durability":                               "ours",
 	"broker ottla.memory.budget.bytes":                      "ours",
 	"broker ottla.pprof":                                    "ours",
+	"broker ottla.scrub.bytes.per.second":                   "ours",
+	"broker ottla.scrub.period.ms":                          "ours",
 	"broker leader.replication.throttled.rate":              "Kafka takes it but does not list it",
 	"broker follower.replication.throttled.rate":            "Kafka takes it but does not list it",
 	"broker replica.alter.log.dirs.io.max.bytes.per.second": "Kafka takes it but does not list it",
