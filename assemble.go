@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ottla/controller"
+	"ottla/controller/image"
 	"ottla/log"
 	"ottla/log/purgatory"
 	"ottla/protocol"
@@ -38,13 +39,23 @@ var foundingDefaults = map[string]string{"min.insync.replicas": "1"}
 
 // values are this node's configs in force, without a topic's override.
 func (n *Node) values() config.Values {
-	v := config.Values{Static: n.Properties}
-	if n.controller != nil {
-		img := n.controller.Image()
-		v.DynamicDefault = img.Config(config.Broker, "")
-		v.DynamicBroker = img.Config(config.Broker, strconv.Itoa(int(n.id)))
+	if n.controller == nil {
+		return config.Values{Static: n.Properties}
 	}
-	return v
+	return n.valuesIn(n.controller.Image())
+}
+
+func (n *Node) valuesIn(img *image.Image) config.Values {
+	return config.Values{Static: n.Properties, DynamicDefault: img.Config(config.Broker, ""), DynamicBroker: img.Config(config.Broker, strconv.Itoa(int(n.id)))}
+}
+
+const freeMinName = "ottla.disk.free.min.bytes"
+
+// followConfigs passes on what parts read that know no image.
+func (n *Node) followConfigs(img *image.Image, d *image.Delta) {
+	if len(d.Configs) > 0 {
+		n.freeMin.Store(n.valuesIn(img).Int(freeMinName))
+	}
 }
 
 // ms reads a setting in milliseconds.
@@ -55,13 +66,15 @@ func ms(v config.Values, name string) time.Duration {
 // openStore takes the folders, and prepares those that are new.
 func (n *Node) openStore(context.Context) error {
 	v := n.values()
+	n.freeMin.Store(v.Int(freeMinName))
 	store, err := log.OpenStore(log.StoreOptions{FS: n.FS, Dirs: n.dirs, Logger: n.Logger, Metrics: n.metrics.log,
 		RetentionCheck: ms(v, "log.retention.check.interval.ms"), Checkpoint: ms(v, "log.flush.offset.checkpoint.interval.ms"), ProducerExpiration: ms(v, "producer.id.expiration.ms"),
-		Scrub: log.Scrub{BytesPerSecond: v.Int("ottla.scrub.bytes.per.second"), Period: ms(v, "ottla.scrub.period.ms")}})
+		Scrub: log.Scrub{BytesPerSecond: v.Int("ottla.scrub.bytes.per.second"), Period: ms(v, "ottla.scrub.period.ms")},
+		Room:  log.RoomOptions{FreeMin: n.freeMin.Load, Ballast: v.Int("ottla.ballast.bytes")}})
 	if err != nil {
 		return err
 	}
-	n.store = store
+	n.store, n.FS = store, store.FS()
 	n.closing = append(n.closing, func(context.Context) error { return store.Close() })
 	if err := errors.Join(n.checkFounding(), store.Format(n.clusterID, n.id)); err != nil {
 		return err
@@ -109,6 +122,7 @@ func (n *Node) openController(context.Context) error {
 	n.purgatory = purgatory.New()
 	n.replicas = replica.New(replica.Options{Store: n.store, FS: n.FS, Dirs: n.dirs, Broker: n.id, Settings: n.values, Logger: n.Logger, Metrics: n.metrics.replica})
 	n.controller.Subscribe(n.replicas.Apply)
+	n.controller.Subscribe(n.followConfigs)
 	n.run("replicas", n.replicas.Run)
 	n.run("controller", n.controller.Run)
 	return nil
@@ -203,6 +217,8 @@ func (n *Node) advertised() (host string, port uint16, err error) {
 func (n *Node) serve(context.Context) error {
 	n.run("server", func(ctx context.Context) error { return n.server.Serve(ctx, n.listener, clientName) })
 	if n.operators != nil {
+		stalled := n.store.Stalled
+		n.operators.obstacle.Store(&stalled)
 		n.operators.ready.Store(true)
 	}
 	return nil

@@ -61,13 +61,14 @@ func (c Config) resolve() (*settings, error) {
 	if s.Logger == nil {
 		s.Logger = slog.Default()
 	}
+	var err error
 	if s.FS == nil {
-		s.FS = vfs.OS{}
+		s.FS, err = vfs.System()
 	}
 	if s.ListenFunc == nil {
 		s.ListenFunc = (&net.ListenConfig{}).Listen
 	}
-	return s, errors.Join(s.checkProperties(), s.resolveDirs(), s.resolveListen(), s.resolveNodeID())
+	return s, errors.Join(err, s.checkProperties(), s.resolveDirs(), s.resolveListen(), s.resolveNodeID())
 }
 
 // checkProperties refuses values of a wrong type and names what has no effect here.

@@ -9,16 +9,19 @@ import (
 	"net/http/pprof"
 	"sync/atomic"
 	"time"
+
+	"ottla/log/vfs"
 )
 
 // operators is what a node serves over HTTP: /healthz (the process lives), /readyz (it serves clients), /metrics, and /debug/pprof where ottla.pprof asks for it.
 type operators struct {
 	ready    atomic.Bool
+	obstacle atomic.Pointer[func() string] // why the node is not ready although it serves; empty: it is
 	listener net.Listener
 	server   http.Server
 }
 
-func listenOperators(ctx context.Context, address string, metrics http.Handler, profiles bool) (*operators, error) {
+func listenOperators(ctx context.Context, address string, metrics http.Handler, profiles bool, disk vfs.FS) (*operators, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("http: %w", err)
@@ -34,6 +37,7 @@ func listenOperators(ctx context.Context, address string, metrics http.Handler, 
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
+	serveFailpoints(mux, disk)
 	o.server = http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	return o, nil
 }
@@ -42,6 +46,12 @@ func (o *operators) answerReady(w http.ResponseWriter, _ *http.Request) {
 	if !o.ready.Load() {
 		http.Error(w, "not ready", http.StatusServiceUnavailable)
 		return
+	}
+	if f := o.obstacle.Load(); f != nil {
+		if why := (*f)(); why != "" {
+			http.Error(w, "not ready: "+why, http.StatusServiceUnavailable)
+			return
+		}
 	}
 	fmt.Fprintln(w, "ready")
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ottla/controller"
@@ -24,6 +25,7 @@ type Node struct {
 	metrics   *metrics
 	failed    failure
 
+	freeMin    atomic.Int64 // ottla.disk.free.min.bytes in force
 	store      *log.Store
 	controller *controller.Controller
 	replicas   *replica.Manager
@@ -118,7 +120,7 @@ func (n *Node) openHTTP(ctx context.Context) (err error) {
 		return nil
 	}
 	profiles := n.values().Bool("ottla.pprof")
-	if n.operators, err = listenOperators(ctx, n.HTTP, n.metrics.handler(), profiles); err != nil {
+	if n.operators, err = listenOperators(ctx, n.HTTP, n.metrics.handler(), profiles, n.FS); err != nil {
 		return err
 	}
 	n.run("http", n.operators.run)

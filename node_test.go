@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -20,7 +21,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"ottla/log/vfs"
+	"ottla/protocol"
 	"ottla/protocol/config"
 	"ottla/protocol/memnet"
 )
@@ -412,5 +416,46 @@ func TestAnotherLogDirectory(t *testing.T) {
 	defer mustClose(t, n)
 	if _, err := os.Stat(filepath.Join(second, "meta.properties")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestStalledDiskIsNotReady: /readyz tells why, while the node serves on; and ready again when the disk answers.
+func TestStalledDiskIsNotReady(t *testing.T) {
+	n := mustStart(t, Config{Data: t.TempDir(), HTTP: "127.0.0.1:0"})
+	defer mustClose(t, n)
+	why := ""
+	f := func() string { return why }
+	n.operators.obstacle.Store(&f)
+	for _, step := range []struct {
+		why  string
+		code int
+	}{{"", 200}, {"the disk is stalled: fsync of x has taken 7s", 503}, {"", 200}} {
+		why = step.why
+		w := httptest.NewRecorder()
+		n.operators.answerReady(w, nil)
+		if w.Code != step.code || !strings.Contains(w.Body.String(), step.why) {
+			t.Errorf("%q: %d %s", step.why, w.Code, w.Body)
+		}
+	}
+}
+
+// TestFailedDiskEndsTheNode: Done is closed, and Close tells why. It is what makes the process exit with a code that is not 0.
+func TestFailedDiskEndsTheNode(t *testing.T) {
+	disk := vfs.NewFaulty(vfs.NewMem())
+	n := mustStart(t, memory(disk))
+	disk.Set(vfs.Rule{Ops: vfs.OpSync, Err: syscall.EROFS})
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.Version = 7
+	topic := kmsg.NewCreateTopicsRequestTopic()
+	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = "t", 1, 1
+	req.Topics = append(req.Topics, topic)
+	n.controller.Submit(protocol.Anonymous, req, func(_ kmsg.Response, err error) {
+		if err == nil {
+			t.Error("answered by a disk that failed")
+		}
+	})
+	<-n.Done()
+	if err := n.Close(context.Background()); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("closed with %v", err)
 	}
 }

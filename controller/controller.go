@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.etcd.io/raft/v3"
@@ -47,6 +48,9 @@ type Controller struct {
 	spare       []submission
 
 	snapshot snapshotState
+
+	stopping <-chan struct{} // closed when Run is to end; nil before it
+	waited   bool            // for room on the disk: it is logged once
 }
 
 // Open restores what the folder and the log hold, or founds a cluster in an empty one. Run has to follow: it closes what Open opened.
@@ -54,18 +58,18 @@ type Controller struct {
 // Errors: ErrOtherCluster; raftlog.ErrDamaged.
 func Open(o Options) (*Controller, error) {
 	o.setDefaults()
-	storage, err := raftlog.Open(raftlog.Options{Log: o.Log, FS: o.FS, Dir: o.Dir, Logger: o.Logger})
-	if err != nil {
-		return nil, fmt.Errorf("open metadata: %w", err)
-	}
 	c := &Controller{
-		o: o, storage: storage, committed: image.Empty(), conf: &pb.ConfState{},
+		o: o, committed: image.Empty(), conf: &pb.ConfState{},
 		queue:    queue{filled: make(chan struct{}, 1), limit: o.MaxQueued},
 		snapshot: snapshotState{written: make(chan snapshotWritten, 1)},
 	}
+	var err error
+	if c.storage, err = raftlog.Open(raftlog.Options{Log: o.Log, FS: o.FS, Dir: o.Dir, Logger: o.Logger, Full: c.awaitRoom}); err != nil {
+		return nil, fmt.Errorf("open metadata: %w", err)
+	}
 	c.published.Store(c.committed)
 	if err := c.open(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open metadata: %w", err), storage.Close())
+		return nil, errors.Join(fmt.Errorf("open metadata: %w", err), c.storage.Close())
 	}
 	return c, nil
 }
@@ -122,7 +126,11 @@ func (c *Controller) Submit(p protocol.Principal, req kmsg.Request, done func(km
 // Run drives the quorum until ctx ends, or until the disk fails: that error is final, and the process should end with it. Requests that were not answered get
 // NOT_CONTROLLER.
 func (c *Controller) Run(ctx context.Context) error {
+	c.stopping = ctx.Done()
 	err := c.run(ctx)
+	if ctx.Err() != nil && vfs.DiskFull(err) {
+		err = nil // nothing was lost: nobody was answered
+	}
 	c.dropSpeculation()
 	for _, s := range c.queue.close() {
 		s.done(nil, errNotController)
@@ -132,6 +140,26 @@ func (c *Controller) Run(ctx context.Context) error {
 		return fmt.Errorf("metadata quorum: %w", err)
 	}
 	return nil
+}
+
+// roomDelay is how long entries wait that have met a full disk.
+const roomDelay = 250 * time.Millisecond
+
+// awaitRoom waits a while for room on the disk; false when the controller ends. Meanwhile nothing is decided, and images are read as before.
+func (c *Controller) awaitRoom() bool {
+	if c.stopping == nil {
+		return false
+	}
+	if !c.waited {
+		c.o.Logger.Error("metadata waits for room on the disk")
+		c.waited = true
+	}
+	select {
+	case <-c.stopping:
+		return false
+	case <-time.After(roomDelay):
+		return true
+	}
 }
 
 func (c *Controller) run(ctx context.Context) error {
@@ -191,6 +219,10 @@ func (c *Controller) handle(rd raft.Ready) error {
 		if err := c.restore(); err != nil {
 			return err
 		}
+	}
+	if c.waited {
+		c.o.Logger.Info("metadata is written again")
+		c.waited = false
 	}
 	c.noteAppended(rd.Entries)
 	if rd.SoftState != nil {

@@ -9,6 +9,7 @@ import (
 
 	"ottla/controller/image"
 	"ottla/controller/record"
+	"ottla/log/vfs"
 	"ottla/protocol"
 )
 
@@ -16,6 +17,7 @@ import (
 type snapshotState struct {
 	index   uint64 // of the newest one
 	bytes   int64  // of entries applied since
+	notYet  uint64 // none before this index: the disk was full
 	writing bool
 	written chan snapshotWritten // room for one: the writer never waits
 }
@@ -52,10 +54,13 @@ func (c *Controller) restore() error {
 	return nil
 }
 
+// snapshotRetries is how many times a snapshot is tried, on a disk that stays full, before the next one would be due.
+const snapshotRetries = 10
+
 // maybeSnapshot begins to write the committed state, on a goroutine of its own, when enough has been applied since the last one.
 func (c *Controller) maybeSnapshot() {
 	due := c.applied-c.snapshot.index >= c.o.SnapshotEntries || c.snapshot.bytes >= c.o.SnapshotBytes
-	if !due || c.snapshot.writing {
+	if !due || c.snapshot.writing || c.applied < c.snapshot.notYet {
 		return
 	}
 	m := &pb.SnapshotMetadata{Index: new(c.applied), Term: new(uint64(c.committed.Term())), ConfState: proto.CloneOf(c.conf)}
@@ -81,6 +86,12 @@ func chunks(state *image.Image) iter.Seq[[]byte] {
 // adoptSnapshot lets the log forget what the snapshot holds.
 func (c *Controller) adoptSnapshot(w snapshotWritten) error {
 	c.snapshot.writing = false
+	if w.err != nil && vfs.DiskFull(w.err) {
+		// The log goes on without it, and keeps what the snapshot would have replaced.
+		c.snapshot.notYet = c.applied + c.o.SnapshotEntries/snapshotRetries
+		c.o.Logger.Warn("metadata snapshot is put off", "index", w.metadata.GetIndex(), "error", w.err)
+		return nil
+	}
 	if w.err != nil {
 		return fmt.Errorf("write snapshot: %w", w.err)
 	}

@@ -20,12 +20,18 @@ const maxDecompressed = 256 << 20
 // records are patched in place (offsets, epoch, append time) and not kept. It allocates nothing in steady state.
 //
 // Errors: those of batch.Single and batch.Validate (info.RecordErrors lists the records), MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, those of producer.State.Check,
-// NOT_LEADER_OR_FOLLOWER for an epoch older than the log's, OFFSET_OUT_OF_RANGE for a replica's batch that does not follow the end, KAFKA_STORAGE_ERROR.
+// NOT_LEADER_OR_FOLLOWER for an epoch older than the log's, OFFSET_OUT_OF_RANGE for a replica's batch that does not follow the end, KAFKA_STORAGE_ERROR (also for want of room, which
+// comes back: Kafka's clients retry it).
 func (l *Log) Append(records []byte, o AppendOptions, info *AppendInfo) error {
 	if err := l.ensure(); err != nil {
 		return err
 	}
 	info.reset(protocol.Offset(l.start.Load()))
+	if o.Origin == Client {
+		if err := l.dir.room.refused(len(records)); err != nil {
+			return err
+		}
+	}
 	c := l.config.Load()
 	if o.Origin == Replica {
 		return l.appendReplica(records, c, info)
@@ -279,6 +285,7 @@ const flushDelay = 5 * time.Millisecond
 // appended calls the flusher as the configuration demands, and counts. No lock is held.
 func (l *Log) appended(c *Config, bytes int) {
 	l.dir.metrics().appended(bytes)
+	l.dir.room.appended()
 	f := l.dir.flusher
 	switch {
 	case c.Durable:

@@ -18,6 +18,7 @@ func compareLogs(a, b *Log) int {
 func (s *Store) Delete(l *Log) error {
 	d := l.dir
 	d.start()
+	defer d.report()
 	l.takeTurn() // a load or a flush that was under way is over, and none comes any more
 	defer func() { <-l.turn }()
 	closed := error(ErrClosed)
@@ -44,7 +45,7 @@ func (s *Store) Delete(l *Log) error {
 func (d *directory) deleteFolder(tp protocol.TopicPartition) error {
 	if d.vouched(tp) {
 		if err := d.disown(tp); err != nil {
-			return storageError(err)
+			return d.deletionFailed(err)
 		}
 	}
 	to := d.join(deletedFolder(tp, protocol.NewID()))
@@ -56,7 +57,7 @@ func (d *directory) deleteFolder(tp protocol.TopicPartition) error {
 		err = d.fs.SyncDir(d.path)
 	}
 	if err != nil {
-		return storageError(err)
+		return d.deletionFailed(err)
 	}
 	d.mu.Lock()
 	delete(d.folders, tp)
@@ -64,4 +65,12 @@ func (d *directory) deleteFolder(tp protocol.TopicPartition) error {
 	d.changed()
 	d.store.removeLater(0, to)
 	return nil
+}
+
+// deletionFailed is the error of a deletion. Unless it passes, the directory is done; the caller reports it.
+func (d *directory) deletionFailed(err error) error {
+	if !passing(err) {
+		d.failed(err)
+	}
+	return storageError(err)
 }

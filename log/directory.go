@@ -30,8 +30,10 @@ type directory struct {
 	clean   bool            // the last run ended with a clean stop
 	unsure  bool            // a checkpoint of ours was damaged
 	boot    boot
+	room    *room
 	begin   sync.Once
 	flusher *flusher
+	mount   vfs.Mount // nil: files are synced one by one
 
 	manifest     *checkpoint.Manifest // belongs to who has the token below
 	manifestTurn chan struct{}
@@ -67,17 +69,30 @@ func openDirectory(s *Store, name string) (_ *directory, err error) {
 		logs: map[protocol.TopicPartition]*Log{}, vouch: map[protocol.TopicPartition]protocol.TopicID{},
 	}
 	d.flusher = newFlusher(d)
+	d.room = newRoom(d)
 	if err := d.fs.MkdirAll(name); err != nil {
 		return nil, fmt.Errorf("log directory %s: %w", name, err)
 	}
+	d.mount = s.fs.Mount(name)
 	if d.lock, err = d.fs.Lock(d.join(lockName)); err != nil {
+		d.unmount()
 		return nil, fmt.Errorf("log directory %s: %w", name, err)
 	}
-	if err := d.read(); err != nil {
+	if err = d.read(); err == nil {
+		d.room.ballast, err = s.fs.Add(name, ballastName)
+	}
+	if err != nil {
+		d.unmount()
 		_ = d.lock.Close() // the first error is the one that tells
 		return nil, fmt.Errorf("log directory %s: %w", name, err)
 	}
 	return d, nil
+}
+
+func (d *directory) unmount() {
+	if d.mount != nil {
+		_ = d.mount.Close() // nothing is written through it
+	}
 }
 
 const lockName = ".lock"
@@ -426,4 +441,5 @@ func (d *directory) report() {
 	for _, l := range logs {
 		l.fail(err)
 	}
+	d.store.directoryFailed()
 }

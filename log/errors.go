@@ -19,6 +19,8 @@ var (
 	ErrDamaged = errors.New("durable records are damaged")
 	// ErrMismatch says that log directories do not belong together, or not to this node or cluster.
 	ErrMismatch = errors.New("log directory belongs elsewhere")
+	// ErrOffline says that no log directory is left that can be written to.
+	ErrOffline = errors.New("the last log directory is offline")
 	// ErrClosed says that the log was closed or deleted.
 	ErrClosed = errors.New("log is closed")
 )
@@ -39,7 +41,12 @@ func damaged(err error) error {
 
 // passing tells whether err is about room or about descriptors: nothing is lost, and both come back. Anything else that a write meets is the end of its directory.
 func passing(err error) bool {
-	return vfs.DiskFull(err) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+	return vfs.DiskFull(err) || noDescriptor(err)
+}
+
+// noDescriptor tells whether err is about open files: nothing was done.
+func noDescriptor(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 func outOfRange(o, start, end protocol.Offset) error {

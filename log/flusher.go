@@ -222,6 +222,7 @@ type flush struct {
 	newEpochs bool
 	folder    bool
 	names     bool
+	synced    bool // the files are, but not what is beside them
 	err       error
 	retry     bool // err passes, and has lost nothing
 }
@@ -269,6 +270,9 @@ func (d *directory) flush(work []flush) {
 
 // syncAll does each log's own part, side by side.
 func (d *directory) syncAll(work []flush) {
+	if d.mount != nil && len(work) > 1 {
+		d.syncMany(work)
+	}
 	if len(work) == 1 {
 		work[0].sync()
 		return
@@ -292,10 +296,16 @@ func (d *directory) syncAll(work []flush) {
 // sync makes the log's files durable, in the order that recovery relies on: records, what belongs to sealed segments, epochs, names.
 func (w *flush) sync() {
 	defer w.release()
+	if w.err != nil {
+		return
+	}
 	if w.err = w.l.Err(); w.err != nil { // deleted, perhaps: then nothing may vouch for its folder
 		return
 	}
 	for _, h := range w.files {
+		if w.synced {
+			break
+		}
 		if w.err = h.SyncData(); w.err != nil {
 			return
 		}
@@ -306,6 +316,7 @@ func (w *flush) sync() {
 	}
 	if w.names || w.folder || len(w.sealed) > 0 || len(w.snapshots) > 0 {
 		w.err = w.l.dir.fs.SyncDir(w.l.path)
+		w.retry = noDescriptor(w.err) // the folder was not even opened
 	}
 }
 

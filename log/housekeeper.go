@@ -20,6 +20,9 @@ func (s *Store) removeLater(delayMs int64, paths ...string) {
 	if len(paths) == 0 {
 		return
 	}
+	if s.full() {
+		delayMs = 0 // the delay is for who may still look at the names: nobody here does
+	}
 	due := time.Now().Add(time.Duration(delayMs) * time.Millisecond)
 	s.mu.Lock()
 	for _, p := range paths {
@@ -38,6 +41,9 @@ func (s *Store) stir() {
 	}
 }
 
+// retentionWhenFull is how often retention is applied while a disk is full: deletions are what makes room.
+const retentionWhenFull = 2 * time.Second
+
 // keepHouse does what no caller waits for: retention at fixed intervals; checkpoints some time after offsets have moved; removals when they are due. Between those there
 // is one timer, for the earliest.
 func (s *Store) keepHouse(ctx context.Context) {
@@ -47,9 +53,16 @@ func (s *Store) keepHouse(ctx context.Context) {
 	defer timer.Stop()
 	for {
 		now := time.Now()
+		full := s.full()
+		if full && retention.After(now.Add(retentionWhenFull)) {
+			retention = now // it has just become full: what may go goes now
+		}
 		if !now.Before(retention) {
 			s.retain()
 			retention = now.Add(s.options.RetentionCheck)
+			if full {
+				retention = now.Add(retentionWhenFull)
+			}
 		}
 		if checkpoint.IsZero() && s.dirty() {
 			checkpoint = now.Add(s.options.Checkpoint)
@@ -59,7 +72,7 @@ func (s *Store) keepHouse(ctx context.Context) {
 			checkpoint = time.Time{}
 		}
 		next := retention
-		if due, ok := s.remove(now); ok && due.Before(next) {
+		if due, ok := s.remove(now, full); ok && due.Before(next) {
 			next = due
 		}
 		if !checkpoint.IsZero() && checkpoint.Before(next) {
@@ -147,11 +160,11 @@ func (s *Store) all() []*Log {
 	return out
 }
 
-// remove removes what is due and tells when the next is.
-func (s *Store) remove(now time.Time) (next time.Time, ok bool) {
+// remove removes what is due, or everything, and tells when the next is.
+func (s *Store) remove(now time.Time, everything bool) (next time.Time, ok bool) {
 	s.mu.Lock()
 	n := 0
-	for n < len(s.removals) && !s.removals[n].due.After(now) {
+	for n < len(s.removals) && (everything || !s.removals[n].due.After(now)) {
 		n++
 	}
 	due := slices.Clone(s.removals[:n])

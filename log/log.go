@@ -1,6 +1,7 @@
 package log
 
 import (
+	"context"
 	"errors"
 	"hash/fnv"
 	"log/slog"
@@ -159,7 +160,12 @@ func (l *Log) fail(err error) {
 	if errors.Is(err, ErrClosed) {
 		return
 	}
-	l.dir.logger().Error("log is offline", append([]any{slog.String("partition", l.tp.String()), slog.String("directory", l.dir.path), slog.Any("error", err)}, damagePlace(err)...)...)
+	level := slog.LevelError
+	if l.dir.err() != nil {
+		level = slog.LevelDebug // the directory has said it for all of them
+	}
+	said := append([]any{slog.String("partition", l.tp.String()), slog.String("directory", l.dir.path), slog.Any("error", err)}, damagePlace(err)...)
+	l.dir.logger().Log(context.Background(), level, "log is offline", said...)
 	if errors.Is(err, ErrDamaged) {
 		l.dir.metrics().damaged()
 	}

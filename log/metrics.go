@@ -9,14 +9,14 @@ import (
 
 // Metrics are the figures of all logs of a node together: their number does not grow with partitions. nil counts nothing.
 type Metrics struct {
-	appends, bytes, rolls, reads, failures                      prometheus.Counter
+	appends, bytes, rolls, reads, failures, refusals            prometheus.Counter
 	recoveries, recoveredBytes, recoverySeconds, cuts, cutBytes prometheus.Counter
 	damages, scrubbedBytes, badRanges                           prometheus.Counter
 
 	flush prometheus.Histogram
 	store atomic.Pointer[Store] // whose sizes are shown
 
-	size, logs, files, offline *prometheus.Desc
+	size, logs, files, offline, free, full, ballast, stalled *prometheus.Desc
 }
 
 // NewMetrics registers the figures with r.
@@ -45,6 +45,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 
 		reads:    counter("reads_total", "Ranges handed out for reading."),
 		failures: counter("directory_failures_total", "Log directories taken offline."),
+		refusals: counter("appends_refused_total", "Appends of clients that were refused because the disk was nearly full."),
 		flush: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "ottla", Subsystem: "log", Name: "flush_seconds", Help: "Time of one pass of a directory's flusher.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
@@ -53,6 +54,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		logs:    gauge("partitions", "Partitions that are open."),
 		files:   prometheus.NewDesc("ottla_log_open_files", "Files that the cache of open files holds.", nil, nil),
 		offline: gauge("directory_offline", "1 for a log directory that is offline."),
+		free:    gauge("disk_free_bytes", "Bytes left on the directory's file system, when last looked at."),
+		full:    gauge("disk_full", "1 while appends of clients are refused because the disk is nearly full."),
+		ballast: gauge("ballast_bytes", "Bytes put by for what must be written on a full disk."),
+		stalled: gauge("disk_stalled_seconds", "How long a write or fsync has been under way that is overdue; 0 if none is."),
 	}
 	r.MustRegister(m.flush, m)
 	return m
@@ -64,6 +69,10 @@ func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
 	c <- m.logs
 	c <- m.files
 	c <- m.offline
+	c <- m.free
+	c <- m.full
+	c <- m.ballast
+	c <- m.stalled
 }
 
 // Collect implements prometheus.Collector: what is cheaper to ask for than to count.
@@ -75,14 +84,21 @@ func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 	c <- prometheus.MustNewConstMetric(m.files, prometheus.GaugeValue, float64(s.files.Open()))
 	for _, d := range s.dirs {
 		size, logs := d.figures()
-		offline := 0.0
-		if d.err() != nil {
-			offline = 1
-		}
 		c <- prometheus.MustNewConstMetric(m.size, prometheus.GaugeValue, float64(size), d.path)
 		c <- prometheus.MustNewConstMetric(m.logs, prometheus.GaugeValue, float64(logs), d.path)
-		c <- prometheus.MustNewConstMetric(m.offline, prometheus.GaugeValue, offline, d.path)
+		c <- prometheus.MustNewConstMetric(m.offline, prometheus.GaugeValue, one(d.err() != nil), d.path)
+		c <- prometheus.MustNewConstMetric(m.free, prometheus.GaugeValue, float64(d.room.free.Load()), d.path)
+		c <- prometheus.MustNewConstMetric(m.full, prometheus.GaugeValue, one(d.room.refusal.Load() != nil), d.path)
+		c <- prometheus.MustNewConstMetric(m.ballast, prometheus.GaugeValue, float64(d.room.ballast.Size()), d.path)
+		c <- prometheus.MustNewConstMetric(m.stalled, prometheus.GaugeValue, d.stallIn().Seconds(), d.path)
 	}
+}
+
+func one(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // figures sums up the logs; it loads none.
@@ -160,6 +176,12 @@ func (m *Metrics) foundBadRange() {
 func (m *Metrics) directoryFailed() {
 	if m != nil {
 		m.failures.Inc()
+	}
+}
+
+func (m *Metrics) appendRefused() {
+	if m != nil {
+		m.refusals.Inc()
 	}
 }
 

@@ -29,6 +29,7 @@ type StoreOptions struct {
 	ProducerExpiration time.Duration // producer.id.expiration.ms; 0: a day
 	OpenFiles          int           // idle files that stay open; 0: 1024
 	Scrub              Scrub
+	Room               RoomOptions
 }
 
 const maxCheckpoint = 5 * time.Second
@@ -53,7 +54,8 @@ func (o *StoreOptions) setDefaults() {
 
 // Store is the log directories of this node and the logs in them.
 type Store struct {
-	fs      vfs.FS
+	fs      *vfs.Reserve
+	watch   *vfs.Watch
 	files   *segment.Files
 	logger  *slog.Logger
 	metrics *Metrics
@@ -62,6 +64,8 @@ type Store struct {
 
 	wake      chan struct{} // one token: the housekeeper has something new
 	scrubWake chan struct{} // one token: a read has met damage
+	dead      chan struct{} // closed when the last directory is offline
+	ended     sync.Once     // closes dead
 
 	mu       sync.Mutex
 	logs     map[protocol.TopicPartition]*Log
@@ -71,9 +75,11 @@ type Store struct {
 // OpenStore locks the directories and reads what they say about themselves. On an error nothing has been changed in any of them, but that a missing one was made.
 func OpenStore(o StoreOptions) (*Store, error) {
 	o.setDefaults()
+	watch := vfs.NewWatch(o.FS)
+	reserve := vfs.NewReserve(watch, bulk)
 	s := &Store{
-		fs: o.FS, files: segment.NewFiles(o.FS, o.OpenFiles), logger: o.Logger, metrics: o.Metrics, options: o,
-		wake: make(chan struct{}, 1), scrubWake: make(chan struct{}, 1), logs: map[protocol.TopicPartition]*Log{},
+		fs: reserve, watch: watch, files: segment.NewFiles(reserve, o.OpenFiles), logger: o.Logger, metrics: o.Metrics, options: o,
+		wake: make(chan struct{}, 1), scrubWake: make(chan struct{}, 1), dead: make(chan struct{}), logs: map[protocol.TopicPartition]*Log{},
 	}
 	if len(o.Dirs) == 0 {
 		return nil, errors.New("no log directories")
@@ -99,6 +105,9 @@ func OpenStore(o StoreOptions) (*Store, error) {
 	s.metrics.observe(s)
 	return s, nil
 }
+
+// FS is the disk as everybody is to use it who writes into the log directories: it is watched, and what must not fail for want of room does not.
+func (s *Store) FS() vfs.FS { return s.fs }
 
 // check finds directories that do not belong together, and partitions that are in more than one.
 func (s *Store) check() error {
@@ -131,6 +140,7 @@ func (s *Store) check() error {
 
 func (s *Store) unlock() {
 	for _, d := range s.dirs {
+		d.unmount()
 		if err := d.lock.Close(); err != nil {
 			s.logger.Warn("log directory stays locked", slog.String("directory", d.path), slog.Any("error", err))
 		}
@@ -224,8 +234,12 @@ func (s *Store) Settle() {
 	}
 }
 
-// Run flushes, retains, checkpoints and removes until ctx ends. It is called once.
+// Run flushes, retains, checkpoints and removes until ctx ends; it watches the disks. It is called once.
+//
+// Errors: ErrOffline when the last directory has failed; there is nothing left to run for.
 func (s *Store) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	for _, d := range s.dirs {
 		d.start()
 	}
@@ -233,10 +247,32 @@ func (s *Store) Run(ctx context.Context) error {
 	for _, d := range s.dirs {
 		wg.Go(func() { d.flusher.run(ctx) })
 	}
+	for _, d := range s.dirs {
+		wg.Go(func() { d.room.run(ctx) })
+	}
 	wg.Go(func() { s.keepHouse(ctx) })
 	wg.Go(func() { s.scrub(ctx) })
+	wg.Go(func() { s.watchStalls(ctx) })
+	var err error
+	select {
+	case <-ctx.Done():
+	case <-s.dead:
+		err = s.dirs[len(s.dirs)-1].err()
+		cancel()
+	}
 	wg.Wait()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOffline, err)
+	}
 	return nil
+}
+
+// directoryFailed ends Run if there is nothing left to run for.
+func (s *Store) directoryFailed() {
+	if slices.ContainsFunc(s.dirs, func(d *directory) bool { return !d.reported.Load() }) {
+		return
+	}
+	s.ended.Do(func() { close(s.dead) })
 }
 
 // Close makes everything durable, writes what a clean start needs, and unlocks. Run has returned, nobody uses the logs any more.

@@ -39,7 +39,8 @@ func (l *Log) ResetTo(start protocol.Offset) error {
 	return l.reshape(func() error { return l.reset(start) })
 }
 
-// reshape runs change with the log's token and without appends, so that it may be slow. If it fails the directory is done: nobody knows what is on disk.
+// reshape runs change with the log's token and without appends, so that it may be slow. If it fails nobody knows what is on disk: the directory is done, or,
+// for want of room or descriptors, this log: its files are as a crash on the way would have left them.
 func (l *Log) reshape(change func() error) error {
 	l.takeTurn()
 	l.mu.Lock()
@@ -47,10 +48,14 @@ func (l *Log) reshape(change func() error) error {
 	l.mu.Unlock()
 	err := l.Err()
 	if err == nil {
+		err = change()
 		var damage *segment.DamageError
-		if err = change(); errors.As(err, &damage) {
+		switch {
+		case errors.As(err, &damage):
 			l.fail(damaged(err)) // it was met before a file was touched, or in a file of the log's own
-		} else if err != nil {
+		case err != nil && passing(err):
+			l.fail(err)
+		case err != nil:
 			l.dir.fail(err)
 		}
 	}

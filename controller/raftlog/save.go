@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"ottla/log"
+	"ottla/log/vfs"
 	"ottla/protocol"
 )
 
@@ -113,12 +114,25 @@ func (s *Storage) append(entries []*pb.Entry) error {
 	return nil
 }
 
+// write appends batches and waits for the disk. A full one refuses before anything is lost, so either half may be tried again; a failed one is final.
 func (s *Storage) write(batches []byte) error {
-	var info log.AppendInfo
-	if err := s.log.Append(batches, log.AppendOptions{Origin: log.Replica}, &info); err != nil {
+	err := s.untilRoom(func() error {
+		var info log.AppendInfo
+		return s.log.Append(batches, log.AppendOptions{Origin: log.Replica}, &info)
+	})
+	if err != nil {
 		return err
 	}
-	return s.log.Flush()
+	return s.untilRoom(s.log.Flush)
+}
+
+func (s *Storage) untilRoom(f func() error) error {
+	for {
+		err := f()
+		if err == nil || !vfs.DiskFull(err) || s.log.Err() != nil || s.full == nil || !s.full() {
+			return err
+		}
+	}
 }
 
 // Compact forgets the entries up to index, which the newest snapshot covers. The batch at index itself stays in the log for its term.

@@ -98,6 +98,7 @@ func writeFile(fsys vfs.FS, dir, name string, fill func(vfs.File) error) error {
 		err = fsys.SyncDir(dir)
 	}
 	if err != nil {
+		_ = fsys.Remove(temporary) // the next one may need the room; if it stays, the next Open removes it
 		return fmt.Errorf("write %s: %w", final, err)
 	}
 	return nil

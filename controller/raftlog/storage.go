@@ -30,6 +30,8 @@ type Options struct {
 	FS     vfs.FS
 	Dir    string // state file and snapshots; not the log's own folder, which the log makes and removes as it sees fit
 	Logger *slog.Logger
+	// Full, if not nil, is called when entries meet a full disk. It returns when they are to be tried again, or false to give up.
+	Full func() bool
 }
 
 // Storage is one raft node's memory. Its methods are for one goroutine, but for WriteSnapshot.
@@ -38,6 +40,7 @@ type Storage struct {
 	fs     vfs.FS
 	dir    string
 	logger *slog.Logger
+	full   func() bool
 
 	state *stateFile // nil before Bootstrap
 	id    identity
@@ -58,7 +61,7 @@ var _ raft.Storage = (*Storage)(nil)
 
 // Open reads what is there: all of the log from its start, and the head of the newest snapshot. ErrDamaged if it does not fit together.
 func Open(o Options) (*Storage, error) {
-	s := &Storage{log: o.Log, fs: o.FS, dir: o.Dir, logger: o.Logger, builder: batch.NewBuilder()}
+	s := &Storage{log: o.Log, fs: o.FS, dir: o.Dir, logger: o.Logger, full: o.Full, builder: batch.NewBuilder()}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open raft log in %s: %w", o.Dir, advised(err)), s.Close())
 	}

@@ -3,41 +3,8 @@ package vfs
 import (
 	"io"
 	"io/fs"
-	"strings"
 	"sync"
 )
-
-// Op is a set of kinds of operation, for rules: OpWrite|OpSync.
-type Op uint16
-
-const (
-	OpCreate Op = 1 << iota
-	OpOpen      // Open and OpenReadOnly
-	OpRead
-	OpWrite // WriteAt and WriteVecAt
-	OpSync  // Sync and SyncData
-	OpTruncate
-	OpAllocate
-	OpSize // Size and Stat
-	OpRename
-	OpRemove // Remove and RemoveAll
-	OpMkdir
-	OpReadDir
-	OpSyncDir
-	OpLock
-	OpSpace
-	OpClose
-)
-
-// Rule makes matching operations fail.
-type Rule struct {
-	Ops  Op
-	Path string // a substring of the name; of either name of a rename
-	Nth  int    // the nth matching call from when the rule was set, counted from 1; 0 is every call
-	Err  error
-	// Short is how many bytes a failing read or write moves before it fails.
-	Short int
-}
 
 // Faulty is a file system whose operations fail as the rules say; all others go to the file system below. A failing operation does nothing below but for
 // Rule.Short, except Close, which closes and then fails. The first rule that fires decides; every rule counts every call that it matches.
@@ -46,11 +13,6 @@ type Faulty struct {
 
 	mu    sync.Mutex
 	rules []rule
-}
-
-type rule struct {
-	Rule
-	calls int
 }
 
 var _ FS = (*Faulty)(nil)
@@ -68,35 +30,64 @@ func (f *Faulty) Set(rules ...Rule) {
 	defer f.mu.Unlock()
 	f.rules = f.rules[:0]
 	for _, r := range rules {
-		f.rules = append(f.rules, rule{Rule: r})
+		f.rules = append(f.rules, newRule(r))
 	}
 }
 
-// fault is the rule's error for this call, as a path error, and its Short.
-func (f *Faulty) fault(op Op, call string, names ...string) (int, error) {
+// verdict is what becomes of one call.
+type verdict struct {
+	err   error // nil: it goes to the file system below
+	short int
+	after func()
+}
+
+// part is how many of n bytes a call moves that fails.
+func (v verdict) part(n int) int {
+	if v.short == Half {
+		return n / 2
+	}
+	return min(v.short, n)
+}
+
+// done comes after the call below.
+func (v verdict) done() {
+	if v.after != nil {
+		v.after()
+	}
+}
+
+// meet counts a call and runs Rule.Before, without a lock: it may take its time.
+func (f *Faulty) meet(op Op, call string, names ...string) verdict {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	var short int
-	var err error
+	var fired *Rule
 	for i := range f.rules {
 		r := &f.rules[i]
-		if !r.matches(op, names) {
-			continue
-		}
-		r.calls++
-		if err == nil && (r.Nth == 0 || r.Nth == r.calls) {
-			short, err = r.Short, &fs.PathError{Op: call, Path: names[0], Err: r.Err}
+		if r.matches(op, names) && r.fires() && fired == nil {
+			fired = &r.Rule
 		}
 	}
-	return short, err
+	if fired == nil {
+		f.mu.Unlock()
+		return verdict{}
+	}
+	r := *fired // Set may overwrite it
+	f.mu.Unlock()
+	if r.Before != nil {
+		r.Before()
+	}
+	v := verdict{short: r.Short, after: r.After}
+	if r.Err != nil {
+		v.err = &fs.PathError{Op: call, Path: names[0], Err: r.Err}
+	}
+	return v
 }
 
-func (r *rule) matches(op Op, names []string) bool {
-	if r.Ops&op == 0 {
-		return false
-	}
-	for _, name := range names {
-		if strings.Contains(name, r.Path) {
+// reads tells whether a rule is about reads.
+func (f *Faulty) reads() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.rules {
+		if f.rules[i].Ops&OpRead != 0 {
 			return true
 		}
 	}
@@ -104,23 +95,29 @@ func (r *rule) matches(op Op, names []string) bool {
 }
 
 func (f *Faulty) Create(name string) (File, error) {
-	if _, err := f.fault(OpCreate, "create", name); err != nil {
-		return nil, err
+	v := f.meet(OpCreate, "create", name)
+	if v.err != nil {
+		return nil, v.err
 	}
+	defer v.done()
 	return f.wrap(name, f.fs.Create)
 }
 
 func (f *Faulty) Open(name string) (File, error) {
-	if _, err := f.fault(OpOpen, "open", name); err != nil {
-		return nil, err
+	v := f.meet(OpOpen, "open", name)
+	if v.err != nil {
+		return nil, v.err
 	}
+	defer v.done()
 	return f.wrap(name, f.fs.Open)
 }
 
 func (f *Faulty) OpenReadOnly(name string) (File, error) {
-	if _, err := f.fault(OpOpen, "open", name); err != nil {
-		return nil, err
+	v := f.meet(OpOpen, "open", name)
+	if v.err != nil {
+		return nil, v.err
 	}
+	defer v.done()
 	return f.wrap(name, f.fs.OpenReadOnly)
 }
 
@@ -133,65 +130,83 @@ func (f *Faulty) wrap(name string, open func(string) (File, error)) (File, error
 }
 
 func (f *Faulty) Remove(name string) error {
-	if _, err := f.fault(OpRemove, "remove", name); err != nil {
-		return err
+	v := f.meet(OpRemove, "remove", name)
+	if v.err != nil {
+		return v.err
 	}
+	defer v.done()
 	return f.fs.Remove(name)
 }
 
 func (f *Faulty) RemoveAll(name string) error {
-	if _, err := f.fault(OpRemove, "removeall", name); err != nil {
-		return err
+	v := f.meet(OpRemove, "removeall", name)
+	if v.err != nil {
+		return v.err
 	}
+	defer v.done()
 	return f.fs.RemoveAll(name)
 }
 
 func (f *Faulty) Rename(oldName, newName string) error {
-	if _, err := f.fault(OpRename, "rename", oldName, newName); err != nil {
-		return err
+	v := f.meet(OpRename, "rename", oldName, newName)
+	if v.err != nil {
+		return v.err
 	}
+	defer v.done()
 	return f.fs.Rename(oldName, newName)
 }
 
 func (f *Faulty) MkdirAll(dir string) error {
-	if _, err := f.fault(OpMkdir, "mkdir", dir); err != nil {
-		return err
+	v := f.meet(OpMkdir, "mkdir", dir)
+	if v.err != nil {
+		return v.err
 	}
+	defer v.done()
 	return f.fs.MkdirAll(dir)
 }
 
 func (f *Faulty) ReadDir(dir string) ([]fs.DirEntry, error) {
-	if _, err := f.fault(OpReadDir, "readdir", dir); err != nil {
-		return nil, err
+	v := f.meet(OpReadDir, "readdir", dir)
+	if v.err != nil {
+		return nil, v.err
 	}
+	defer v.done()
 	return f.fs.ReadDir(dir)
 }
 
 func (f *Faulty) Stat(name string) (fs.FileInfo, error) {
-	if _, err := f.fault(OpSize, "stat", name); err != nil {
-		return nil, err
+	v := f.meet(OpSize, "stat", name)
+	if v.err != nil {
+		return nil, v.err
 	}
+	defer v.done()
 	return f.fs.Stat(name)
 }
 
 func (f *Faulty) SyncDir(dir string) error {
-	if _, err := f.fault(OpSyncDir, "syncdir", dir); err != nil {
-		return err
+	v := f.meet(OpSyncDir, "syncdir", dir)
+	if v.err != nil {
+		return v.err
 	}
+	defer v.done()
 	return f.fs.SyncDir(dir)
 }
 
 func (f *Faulty) Lock(name string) (io.Closer, error) {
-	if _, err := f.fault(OpLock, "lock", name); err != nil {
-		return nil, err
+	v := f.meet(OpLock, "lock", name)
+	if v.err != nil {
+		return nil, v.err
 	}
+	defer v.done()
 	return f.fs.Lock(name)
 }
 
 func (f *Faulty) Space(dir string) (Space, error) {
-	if _, err := f.fault(OpSpace, "statfs", dir); err != nil {
-		return Space{}, err
+	v := f.meet(OpSpace, "statfs", dir)
+	if v.err != nil {
+		return Space{}, v.err
 	}
+	defer v.done()
 	return f.fs.Space(dir)
 }
 
@@ -203,26 +218,36 @@ type faultyFile struct {
 }
 
 func (f *faultyFile) ReadAt(p []byte, off int64) (int, error) {
-	if short, err := f.fs.fault(OpRead, "read", f.name); err != nil {
-		n := 0
-		if short = min(short, len(p)); short > 0 {
-			n, _ = f.File.ReadAt(p[:short], off) // the rule's error is the one that counts
-		}
-		return n, err
+	v := f.fs.meet(OpRead, "read", f.name)
+	defer v.done()
+	if v.err == nil {
+		return f.File.ReadAt(p, off)
 	}
-	return f.File.ReadAt(p, off)
+	n := 0
+	if short := v.part(len(p)); short > 0 {
+		n, _ = f.File.ReadAt(p[:short], off) // the rule's error is the one that counts
+	}
+	return n, v.err
 }
 
 func (f *faultyFile) WriteAt(p []byte, off int64) (int, error) {
-	if short, err := f.fs.fault(OpWrite, "write", f.name); err != nil {
-		return f.writeShort([][]byte{p}, off, short), err
+	v := f.fs.meet(OpWrite, "write", f.name)
+	defer v.done()
+	if v.err != nil {
+		return f.writeShort([][]byte{p}, off, v.part(len(p))), v.err
 	}
 	return f.File.WriteAt(p, off)
 }
 
 func (f *faultyFile) WriteVecAt(bufs [][]byte, off int64) (int, error) {
-	if short, err := f.fs.fault(OpWrite, "pwritev", f.name); err != nil {
-		return f.writeShort(bufs, off, short), err
+	v := f.fs.meet(OpWrite, "pwritev", f.name)
+	defer v.done()
+	if v.err != nil {
+		size := 0
+		for _, b := range bufs {
+			size += len(b)
+		}
+		return f.writeShort(bufs, off, v.part(size)), v.err
 	}
 	return f.File.WriteVecAt(bufs, off)
 }
@@ -245,47 +270,63 @@ func (f *faultyFile) writeShort(bufs [][]byte, off int64, short int) int {
 }
 
 func (f *faultyFile) Size() (int64, error) {
-	if _, err := f.fs.fault(OpSize, "stat", f.name); err != nil {
-		return 0, err
+	v := f.fs.meet(OpSize, "stat", f.name)
+	if v.err != nil {
+		return 0, v.err
 	}
+	defer v.done()
 	return f.File.Size()
 }
 
 func (f *faultyFile) Truncate(size int64) error {
-	if _, err := f.fs.fault(OpTruncate, "truncate", f.name); err != nil {
-		return err
+	v := f.fs.meet(OpTruncate, "truncate", f.name)
+	if v.err != nil {
+		return v.err
 	}
+	defer v.done()
 	return f.File.Truncate(size)
 }
 
 func (f *faultyFile) Sync() error {
-	if _, err := f.fs.fault(OpSync, "sync", f.name); err != nil {
-		return err
+	v := f.fs.meet(OpSync, "sync", f.name)
+	if v.err != nil {
+		return v.err
 	}
+	defer v.done()
 	return f.File.Sync()
 }
 
 func (f *faultyFile) SyncData() error {
-	if _, err := f.fs.fault(OpSync, "fdatasync", f.name); err != nil {
-		return err
+	v := f.fs.meet(OpSync, "fdatasync", f.name)
+	if v.err != nil {
+		return v.err
 	}
+	defer v.done()
 	return f.File.SyncData()
 }
 
 func (f *faultyFile) Allocate(off, n int64) error {
-	if _, err := f.fs.fault(OpAllocate, "fallocate", f.name); err != nil {
-		return err
+	v := f.fs.meet(OpAllocate, "fallocate", f.name)
+	if v.err != nil {
+		return v.err
 	}
+	defer v.done()
 	return f.File.Allocate(off, n)
 }
 
 func (f *faultyFile) Close() error {
-	_, fault := f.fs.fault(OpClose, "close", f.name)
+	v := f.fs.meet(OpClose, "close", f.name)
+	defer v.done()
 	if err := f.File.Close(); err != nil {
 		return err
 	}
-	return fault
+	return v.err
 }
 
-// FD hides the descriptor: a sendfile would go past the rules.
-func (f *faultyFile) FD() (uintptr, bool) { return 0, false }
+// FD hides the descriptor while a rule is about reads: a sendfile would go past it.
+func (f *faultyFile) FD() (uintptr, bool) {
+	if f.fs.reads() {
+		return 0, false
+	}
+	return f.File.FD()
+}

@@ -87,7 +87,7 @@ func (c *content) writable(i int64, shared *content) *page {
 	switch old := c.pages[i]; {
 	case old == nil:
 		c.pages[i] = new(page)
-	case old == shared.page(i):
+	case old == shared.page(i), old == &allocated:
 		fresh := *old
 		c.pages[i] = &fresh
 	}
@@ -152,6 +152,31 @@ func (d *memData) charge(off int64, n int) error {
 	}
 	d.owned += fresh
 	return nil
+}
+
+// allocated stands for pages that are accounted for and were never written.
+var allocated page
+
+func (d *memData) allocate(off, n int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.charge(off, int(n)); err != nil {
+		return err
+	}
+	for i := off / pageSize; i <= (off+n-1)/pageSize; i++ {
+		d.now.allocate(i)
+		d.durable.allocate(i) // kept by a power cut: no sync knows of it
+	}
+	return nil
+}
+
+func (c *content) allocate(i int64) {
+	for int64(len(c.pages)) <= i {
+		c.pages = append(c.pages, nil)
+	}
+	if c.pages[i] == nil {
+		c.pages[i] = &allocated
+	}
 }
 
 func (d *memData) truncate(size int64) error {
@@ -337,13 +362,16 @@ func (f *memFile) Sync() error {
 
 func (f *memFile) SyncData() error { return f.Sync() }
 
-// Allocate reserves nothing: memory is given when written.
+// Allocate takes room for pages without giving them memory.
 func (f *memFile) Allocate(off, n int64) error {
 	if err := f.check("allocate", true); err != nil {
 		return err
 	}
 	if off < 0 || n <= 0 {
 		return pathError("allocate", f.name, syscall.EINVAL)
+	}
+	if err := f.data.allocate(off, n); err != nil {
+		return pathError("allocate", f.name, err)
 	}
 	return nil
 }

@@ -187,7 +187,7 @@ func (f *osFile) Allocate(off, n int64) error {
 		switch err {
 		case unix.EINTR:
 			continue
-		case nil, unix.EOPNOTSUPP, unix.ENOSYS:
+		case nil:
 			return nil
 		}
 		return &fs.PathError{Op: "fallocate", Path: f.Name(), Err: err}

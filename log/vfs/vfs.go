@@ -54,9 +54,9 @@ type File interface {
 	// Sync makes bytes and metadata durable (fsync); SyncData the bytes and the size (fdatasync).
 	Sync() error
 	SyncData() error
-	// Allocate reserves disk blocks for [off, off+n) without changing the size (fallocate KEEP_SIZE). A file system that cannot is not an error.
+	// Allocate reserves disk blocks for [off, off+n) without changing the size (fallocate KEEP_SIZE); errors.ErrUnsupported where the file system cannot.
 	Allocate(off, n int64) error
-	// FD is the descriptor for sendfile; false where there is none (Mem, Faulty).
+	// FD is the descriptor for sendfile; false where there is none (Mem), or where reads are to be seen (Faulty).
 	FD() (uintptr, bool)
 }
 

@@ -7,6 +7,10 @@ var durabilities = []string{"durable", "memory"}
 var ottlaRows = []row{
 	{"ottla.durability", String, "durable", ClusterWide, applied, oneOf(durabilities...),
 		"When a write counts unless the topic says otherwise: 'durable' once it is on the disk of every in-sync replica, 'memory' once it is in their page cache."},
+	{"ottla.ballast.bytes", Long, "-1", ReadOnly, applied, atLeast(-1),
+		"Bytes put by in each log folder, for what must be written even on a full disk: metadata, internal topics, checkpoints. -1 is the smaller of 64 MiB and 1 % of the file system."},
+	{"ottla.disk.free.min.bytes", Long, "-1", ClusterWide, applied, atLeast(-1),
+		"With less than this left on the file system of a log folder, writes of clients to it are refused with a retriable error. -1 is the smaller of 1 GiB and 5 % of the file system."},
 	{"ottla.memory.budget.bytes", Long, "268435456", ReadOnly, applied, atLeast(1 << 20),
 		"Bytes of requests that the whole node holds at a time; connections wait their turn beyond it."},
 	{"ottla.scrub.bytes.per.second", Long, "8388608", ReadOnly, applied, atLeast(0),

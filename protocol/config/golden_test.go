@@ -12,6 +12,8 @@ import (
 var differences = map[string]string{
 	"topic ottla.durability":                                "ours",
 	"broker ottla.durability":                               "ours",
+	"broker ottla.ballast.bytes":                            "ours",
+	"broker ottla.disk.free.min.bytes":                      "ours",
 	"broker ottla.memory.budget.bytes":                      "ours",
 	"broker ottla.pprof":                                    "ours",
 	"broker ottla.scrub.bytes.per.second":                   "ours",
