@@ -69,8 +69,10 @@ func (n *Node) openStore(context.Context) error {
 	n.freeMin.Store(v.Int(freeMinName))
 	store, err := log.OpenStore(log.StoreOptions{FS: n.FS, Dirs: n.dirs, Logger: n.Logger, Metrics: n.metrics.log,
 		RetentionCheck: ms(v, "log.retention.check.interval.ms"), Checkpoint: ms(v, "log.flush.offset.checkpoint.interval.ms"), ProducerExpiration: ms(v, "producer.id.expiration.ms"),
-		Scrub: log.Scrub{BytesPerSecond: v.Int("ottla.scrub.bytes.per.second"), Period: ms(v, "ottla.scrub.period.ms")},
-		Room:  log.RoomOptions{FreeMin: n.freeMin.Load, Ballast: v.Int("ottla.ballast.bytes")}})
+		Scrub:      log.Scrub{BytesPerSecond: v.Int("ottla.scrub.bytes.per.second"), Period: ms(v, "ottla.scrub.period.ms")},
+		Room:       log.RoomOptions{FreeMin: n.freeMin.Load, Ballast: v.Int("ottla.ballast.bytes")},
+		CleanerOff: !v.Bool("log.cleaner.enable"), CleanerBackoff: ms(v, "log.cleaner.backoff.ms"), CleanerBuffer: v.Int("log.cleaner.dedupe.buffer.size"),
+		CleanerBytesPerSecond: v.Float("log.cleaner.io.max.bytes.per.second")})
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,8 @@ type Options struct {
 	Features map[string]int16
 	// Defaults are the cluster-wide broker configs that it is founded with.
 	Defaults map[string]string
+	// Founding are further records that the cluster is founded with: topics that were imported. They ride in one list (record.MaxCount, record.MaxSize).
+	Founding []*record.Record
 	// Static is this node's broker properties, for the defaults of what is decided. Only read.
 	Static map[string]string
 	// Rand places replicas; only Run uses it. Nil: seeded at random.
@@ -79,5 +81,5 @@ func (o *Options) founding() []*record.Record {
 	for _, name := range slices.Sorted(maps.Keys(o.Defaults)) {
 		rs = append(rs, record.Of(&record.Config{ResourceType: int32(config.Broker), Name: name, Value: new(o.Defaults[name])}))
 	}
-	return rs
+	return append(rs, o.Founding...)
 }

@@ -17,6 +17,9 @@ type Config struct {
 	FileDeleteDelayMs                        int64
 	MaxMessageBytes                          int
 	Compact, Delete                          bool // cleanup.policy
+	MinCleanableRatio                        float64
+	DeleteRetentionMs                        int64 // of tombstones
+	MinCompactionLagMs, MaxCompactionLagMs   int64
 	Recompress                               bool // compression.type is not "producer"
 	Codec                                    batch.Codec
 	Level                                    int // of Codec
@@ -33,6 +36,8 @@ func ConfigFrom(v config.Values) Config {
 		RetentionBytes: v.Int("retention.bytes"), RetentionMs: v.Int("retention.ms"),
 		FileDeleteDelayMs: v.Int("file.delete.delay.ms"),
 		MaxMessageBytes:   int(v.Int("max.message.bytes")),
+		MinCleanableRatio: v.Float("min.cleanable.dirty.ratio"), DeleteRetentionMs: v.Int("delete.retention.ms"),
+		MinCompactionLagMs: v.Int("min.compaction.lag.ms"), MaxCompactionLagMs: v.Int("max.compaction.lag.ms"),
 		Timestamps: batch.TimestampRule{
 			LogAppendTime: v.String("message.timestamp.type") == "LogAppendTime",
 			BeforeMaxMs:   v.Int("message.timestamp.before.max.ms"), AfterMaxMs: v.Int("message.timestamp.after.max.ms"),
@@ -69,6 +74,7 @@ func DefaultConfig() Config {
 		Durable: true, FlushMessages: math.MaxInt64, FlushMs: math.MaxInt64,
 		RetentionBytes: -1, RetentionMs: 7 * 24 * 3600 * 1000, FileDeleteDelayMs: 60_000,
 		MaxMessageBytes: 1<<20 + batch.Overhead, Delete: true,
+		MinCleanableRatio: 0.5, DeleteRetentionMs: 24 * 3600 * 1000, MaxCompactionLagMs: math.MaxInt64,
 		Timestamps: batch.TimestampRule{BeforeMaxMs: math.MaxInt64, AfterMaxMs: 3_600_000},
 	}
 }

@@ -49,6 +49,7 @@ type directory struct {
 	points  offsetTable                                  // recovery points as the checkpoint has them
 	starts  offsetTable                                  // log start offsets as the checkpoint has them
 	highs   offsetTable                                  // high watermarks as the checkpoint had them when the directory was opened
+	cleans  offsetTable                                  // see cleaned.go, as the checkpoint has them
 	folders map[protocol.TopicPartition]protocol.TopicID // on disk when the directory was opened, or made durable since
 	vouch   map[protocol.TopicPartition]protocol.TopicID // what the manifest says
 	logs    map[protocol.TopicPartition]*Log
@@ -116,6 +117,9 @@ func (d *directory) read() (err error) {
 		return err
 	}
 	if err := d.readBoot(); err != nil {
+		return err
+	}
+	if err := d.readCleaned(); err != nil {
 		return err
 	}
 	return d.readNames()
@@ -315,7 +319,8 @@ func (d *directory) remembered(w *flush) bool {
 	defer d.mu.Unlock()
 	_, point := d.points[w.l.tp]
 	_, start := d.starts[w.l.tp]
-	return point || start
+	_, cleaned := d.cleans[w.l.tp]
+	return point || start || cleaned
 }
 
 // disown takes a partition off the manifest, durably.
@@ -353,6 +358,9 @@ func (d *directory) checkpoint() error {
 	}
 	if err == nil {
 		err = d.writeBoot()
+	}
+	if err == nil {
+		err = d.writeCleaned()
 	}
 	if err != nil && passing(err) {
 		d.dirty.Store(true)

@@ -26,7 +26,7 @@ const epochsToCheck = 8
 // checkEpochs compares the checkpoint of epochs, which has no checksum and may be a copy that is too old, with the batches where epochs begin. What does not agree is forgotten as a
 // whole; completeEpochs learns it anew.
 func (l *Log) checkEpochs(c *Config) error {
-	agree, err := l.epochsAgree(!c.Compact)
+	agree, err := l.epochsAgree(l.contiguous(c))
 	var damage *segment.DamageError
 	if errors.As(err, &damage) {
 		return nil // there is nothing to compare with

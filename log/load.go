@@ -41,7 +41,11 @@ func (l *Log) loadOnce() error {
 func (l *Log) load() error {
 	l.reckonRoll()
 	l.pending, l.epochs = pending{}, epochs{} // an earlier try may have left something
-	return l.loadFolder(l.config.Load())
+	if err := l.loadFolder(l.config.Load()); err != nil {
+		return err
+	}
+	l.loadCleaned()
+	return nil
 }
 
 func (l *Log) loadFolder(c *Config) error {
@@ -88,6 +92,13 @@ func (l *Log) find() ([]*segment.Segment, error) {
 	if err != nil {
 		return nil, err
 	}
+	if swapped, err := segment.FinishSwaps(l.dir.files, l.path, entries); err != nil {
+		return nil, swapFailed(err)
+	} else if swapped {
+		if entries, err = l.dir.fs.ReadDir(l.path); err != nil {
+			return nil, err
+		}
+	}
 	var out []*segment.Segment
 	for _, e := range entries {
 		if segment.Leftover(e.Name()) {
@@ -108,6 +119,15 @@ func (l *Log) find() ([]*segment.Segment, error) {
 	}
 	slices.SortFunc(out, func(a, b *segment.Segment) int { return int(min(1, max(-1, a.Base()-b.Base()))) })
 	return out, nil
+}
+
+// swapFailed tells damage, which is of records that were durable, from a disk that fails.
+func swapFailed(err error) error {
+	var damage *segment.DamageError
+	if errors.As(err, &damage) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
 }
 
 // dropDeleted deletes the segments that lie below the log start offset as a whole. A crash may have left any of them.

@@ -32,6 +32,7 @@ type Log struct {
 	start    atomic.Int64                       // log start offset
 	end      atomic.Int64                       // log end offset; stored after everything below it is readable
 	durable  atomic.Int64                       // durable end offset
+	cleaned  atomic.Int64                       // see cleaned.go
 	recent   recent
 
 	bad      atomic.Pointer[ranges]
@@ -227,11 +228,16 @@ func (l *Log) BeginEpoch(epoch protocol.LeaderEpoch) (start protocol.Offset, err
 func nowMs() int64 { return time.Now().UnixMilli() }
 
 // segmentMs is segment.ms less a jitter that is a fixed share of segment.jitter.ms for each partition, so that partitions that began together do not roll together.
+// Records of a compacted topic are not to wait longer than max.compaction.lag.ms, and what is in the active segment waits.
 func (l *Log) segmentMs(c *Config) int64 {
+	ms := c.SegmentMs
+	if c.Compact && c.MaxCompactionLagMs > 0 {
+		ms = min(ms, c.MaxCompactionLagMs)
+	}
 	if c.SegmentJitterMs <= 0 {
-		return c.SegmentMs
+		return ms
 	}
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(l.tp.String()))
-	return c.SegmentMs - int64(h.Sum32())%min(c.SegmentJitterMs, c.SegmentMs)
+	return ms - int64(h.Sum32())%min(c.SegmentJitterMs, ms)
 }

@@ -12,6 +12,8 @@ type Metrics struct {
 	appends, bytes, rolls, reads, failures, refusals            prometheus.Counter
 	recoveries, recoveredBytes, recoverySeconds, cuts, cutBytes prometheus.Counter
 	damages, scrubbedBytes, badRanges                           prometheus.Counter
+	cleanings, cleanedRead, cleanedWritten, cleanFailures       prometheus.Counter
+	quarantined                                                 prometheus.Gauge
 
 	flush prometheus.Histogram
 	store atomic.Pointer[Store] // whose sizes are shown
@@ -46,6 +48,13 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		reads:    counter("reads_total", "Ranges handed out for reading."),
 		failures: counter("directory_failures_total", "Log directories taken offline."),
 		refusals: counter("appends_refused_total", "Appends of clients that were refused because the disk was nearly full."),
+
+		cleanings:      counter("cleaner_passes_total", "Passes of compaction over a partition."),
+		cleanedRead:    counter("cleaner_read_bytes_total", "Bytes that compaction has looked at in order to copy what stays."),
+		cleanedWritten: counter("cleaner_written_bytes_total", "Bytes that compaction has kept."),
+		cleanFailures:  counter("cleaner_failures_total", "Partitions that could not be compacted, each time that it was tried."),
+		quarantined:    prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "ottla", Subsystem: "log", Name: "cleaner_quarantined_partitions", Help: "Partitions that compaction leaves alone for a while because it has failed."}),
+
 		flush: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "ottla", Subsystem: "log", Name: "flush_seconds", Help: "Time of one pass of a directory's flusher.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
@@ -59,7 +68,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		ballast: gauge("ballast_bytes", "Bytes put by for what must be written on a full disk."),
 		stalled: gauge("disk_stalled_seconds", "How long a write or fsync has been under way that is overdue; 0 if none is."),
 	}
-	r.MustRegister(m.flush, m)
+	r.MustRegister(m.flush, m.quarantined, m)
 	return m
 }
 
@@ -182,6 +191,26 @@ func (m *Metrics) directoryFailed() {
 func (m *Metrics) appendRefused() {
 	if m != nil {
 		m.refusals.Inc()
+	}
+}
+
+func (m *Metrics) cleaned(s cleanStats) {
+	if m != nil {
+		m.cleanings.Add(float64(s.passes))
+		m.cleanedRead.Add(float64(s.BytesRead))
+		m.cleanedWritten.Add(float64(s.BytesWritten))
+	}
+}
+
+func (m *Metrics) cleanFailed() {
+	if m != nil {
+		m.cleanFailures.Inc()
+	}
+}
+
+func (m *Metrics) setAside(partitions int) {
+	if m != nil {
+		m.quarantined.Set(float64(partitions))
 	}
 }
 

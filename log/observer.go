@@ -11,6 +11,12 @@ type Observer interface {
 	Offline(l *Log, err error)
 }
 
+// Committer may be an Observer that knows how far a log is committed. Without it every durable record counts as that.
+type Committer interface {
+	// Committed is the last stable offset: the cleaner leaves alone what is past it. It is called with no lock held.
+	Committed(l *Log) protocol.Offset
+}
+
 // NopObserver ignores everything: for logs that nobody waits for.
 type NopObserver struct{}
 

@@ -38,8 +38,10 @@ type recovery struct {
 	whole bool                 // the files are as the process has left them
 	epoch protocol.LeaderEpoch // the newest that the checkpoint knows, NoLeaderEpoch if there is none
 	rules segment.Rules
-	bytes int64 // read
-	cut   int64 // bytes of files that are no longer part of the log
+	// gapless is where segments begin to meet, whatever compaction has done before: a gap between them is a lost end.
+	gapless protocol.Offset
+	bytes   int64 // read
+	cut     int64 // bytes of files that are no longer part of the log
 }
 
 // recover reads what lies past the recovery point, and more where the indexes have to be built anew: see recovery.segment. What lies below was durable: if it is not there, the log
@@ -47,10 +49,10 @@ type recovery struct {
 // even if valid ones follow: the kernel writes pages back in any order.
 func (l *Log) recover(found []*segment.Segment, point protocol.Offset, c *Config) ([]*segment.Segment, protocol.Offset, error) {
 	began := time.Now()
-	r := recovery{l: l, c: c, point: point, whole: l.dir.wholeCache(l.tp), epoch: l.epochs.latest()}
+	r := recovery{l: l, c: c, point: point, whole: l.dir.wholeCache(l.tp), epoch: l.epochs.latest(), gapless: l.gapless()}
 	r.setFloor()
 	first := max(0, segmentAt(found, point-1))
-	r.rules = segment.Rules{Next: found[first].Base(), Epoch: protocol.NoLeaderEpoch, Contiguous: !c.Compact}
+	r.rules = segment.Rules{Next: found[first].Base(), Epoch: protocol.NoLeaderEpoch, Contiguous: l.contiguous(c)}
 	for i := first; i < len(found); i++ {
 		damage, err := r.segment(found[i])
 		if err != nil {
@@ -126,7 +128,7 @@ func (r *recovery) check(s *segment.Segment) (segment.Recovery, error) {
 
 // misplaced tells why s cannot follow what was recovered so far.
 func (r *recovery) misplaced(s *segment.Segment) *segment.DamageError {
-	if s.Base() < r.rules.Next || r.rules.Contiguous && s.Base() > r.rules.Next {
+	if s.Base() < r.rules.Next || s.Base() > r.rules.Next && (r.rules.Contiguous || r.rules.Next >= r.gapless) {
 		return &segment.DamageError{Name: s.Name(), Offset: r.rules.Next, Err: fmt.Errorf("segment begins at offset %d, expected %d", s.Base(), r.rules.Next)}
 	}
 	return nil

@@ -2,6 +2,7 @@ package log
 
 import (
 	"log/slog"
+	"math"
 	"slices"
 
 	"ottla/log/batch"
@@ -28,7 +29,12 @@ func (l *Log) room(size int64, h *batch.Header, c *Config, now int64) (*segment.
 	if !full {
 		return active, nil
 	}
-	return l.roll(h.BaseOffset, c, now)
+	// Segments meet, also where a follower of a compacted log gets batches with gaps between them.
+	base := protocol.Offset(l.end.Load())
+	if h.LastOffset()-base > math.MaxInt32 {
+		base = h.BaseOffset
+	}
+	return l.roll(base, c, now)
 }
 
 // full tells whether a write wants a new segment, by Kafka's rules (LogSegment.shouldRoll): size, age in terms of record time, index space, reach of offsets.

@@ -30,6 +30,11 @@ type StoreOptions struct {
 	OpenFiles          int           // idle files that stay open; 0: 1024
 	Scrub              Scrub
 	Room               RoomOptions
+
+	CleanerOff            bool          // log.cleaner.enable is false: nothing is compacted
+	CleanerBackoff        time.Duration // log.cleaner.backoff.ms; 0: 15 seconds
+	CleanerBuffer         int64         // log.cleaner.dedupe.buffer.size, in bytes: what the keys of one log may take; 0: 128 MiB
+	CleanerBytesPerSecond float64       // log.cleaner.io.max.bytes.per.second, read and written; 0: no limit
 }
 
 const maxCheckpoint = 5 * time.Second
@@ -49,6 +54,12 @@ func (o *StoreOptions) setDefaults() {
 	}
 	if o.OpenFiles <= 0 {
 		o.OpenFiles = 1024
+	}
+	if o.CleanerBackoff <= 0 {
+		o.CleanerBackoff = 15 * time.Second
+	}
+	if o.CleanerBuffer <= 0 {
+		o.CleanerBuffer = 128 << 20
 	}
 }
 
@@ -234,7 +245,7 @@ func (s *Store) Settle() {
 	}
 }
 
-// Run flushes, retains, checkpoints and removes until ctx ends; it watches the disks. It is called once.
+// Run flushes, retains, compacts, checkpoints and removes until ctx ends; it watches the disks. It is called once.
 //
 // Errors: ErrOffline when the last directory has failed; there is nothing left to run for.
 func (s *Store) Run(ctx context.Context) error {
@@ -253,6 +264,9 @@ func (s *Store) Run(ctx context.Context) error {
 	wg.Go(func() { s.keepHouse(ctx) })
 	wg.Go(func() { s.scrub(ctx) })
 	wg.Go(func() { s.watchStalls(ctx) })
+	if !s.options.CleanerOff {
+		wg.Go(func() { newCleaner(s).run(ctx) })
+	}
 	var err error
 	select {
 	case <-ctx.Done():

@@ -122,18 +122,24 @@ func (l *Log) truncate(to protocol.Offset) error {
 	return l.dir.fs.SyncDir(l.path)
 }
 
-// cutAt is where the batch that holds to begins: byte and offset.
+// cutAt is where the batch that holds to begins, and where the one before it ends: in a gap that compaction has left the log then ends before to, at an offset that its files bear out.
 func (l *Log) cutAt(s *segment.Segment, to protocol.Offset) (int64, protocol.Offset, error) {
+	damaged := false
 	for _, bad := range l.ranges() {
 		if bad.Base == s.Base() && bad.From <= to && to < bad.To {
 			return bad.Position, bad.From, nil
 		}
+		damaged = damaged || bad.Base == s.Base()
 	}
 	position, end := s.Size(), to
 	_, err := walkSegment(s, to, l.ranges().past(s, to), func(c *segment.Cursor) (bool, error) {
 		position, end = c.Position, min(to, c.Header.BaseOffset)
 		return false, nil
 	})
+	if err != nil || damaged { // what is damaged cannot be walked
+		return position, end, err
+	}
+	end, err = s.NextBefore(position)
 	return position, end, err
 }
 
@@ -142,6 +148,7 @@ func (l *Log) shrink(end protocol.Offset) {
 	l.end.Store(int64(end))
 	l.durable.Store(min(l.durable.Load(), int64(end)))
 	l.start.Store(min(l.start.Load(), int64(end)))
+	l.cleaned.Store(min(l.cleaned.Load(), int64(end)))
 	l.epochs.cutEnd(end)
 	l.asFound = false
 	active := l.active()
@@ -168,6 +175,7 @@ func (l *Log) reset(start protocol.Offset) error {
 	l.end.Store(int64(start))
 	l.start.Store(int64(start))
 	l.durable.Store(min(l.durable.Load(), int64(start)))
+	l.cleaned.Store(neverCleaned)
 	l.epochs.entries, l.epochs.changed = nil, true
 	l.producers, l.asFound = producer.State{}, false
 	l.mu.Unlock()

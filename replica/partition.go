@@ -37,7 +37,10 @@ type Partition struct {
 // observer is the Partition as its log sees it.
 type observer Partition
 
-var _ log.Observer = (*observer)(nil)
+var (
+	_ log.Observer  = (*observer)(nil)
+	_ log.Committer = (*observer)(nil)
+)
 
 // Durable runs on the flusher's goroutine.
 func (o *observer) Durable(_ *log.Log, end protocol.Offset) { (*Partition)(o).reached(end, true) }
@@ -48,6 +51,9 @@ func (o *observer) Offline(_ *log.Log, _ error) {
 	p.manager.metrics.offline.Inc()
 	p.waiters.Fail()
 }
+
+// Committed bounds compaction.
+func (o *observer) Committed(*log.Log) protocol.Offset { return (*Partition)(o).Offsets().LastStable }
 
 // update follows the image: leadership, in-sync set and configuration.
 func (p *Partition) update(state *image.Partition, t topicSettings) {

@@ -41,6 +41,6 @@ func newRoot() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.AddCommand(newServe(), newTopic(), newGroup(), newConfig(), newCluster(), newProduce(), newConsume(), newDump(), newLog(), newVersion())
+	root.AddCommand(newServe(), newTopic(), newGroup(), newConfig(), newCluster(), newProduce(), newConsume(), newDump(), newLog(), newImport(), newVersion())
 	return root
 }

@@ -49,8 +49,14 @@ func startKafka(t *testing.T, libs kafka.Libs) *broker {
 	return b
 }
 
-// startOttla starts the binary that `make build` left in bin; it ends with the test.
+// startOttla starts the binary that `make build` left in bin over an empty folder; it ends with the test.
 func startOttla(t *testing.T, args ...string) *broker {
+	t.Helper()
+	return serveOttla(t, filepath.Join(t.TempDir(), "data"), args...)
+}
+
+// serveOttla is startOttla over a folder.
+func serveOttla(t *testing.T, data string, args ...string) *broker {
 	t.Helper()
 	binary, err := filepath.Abs("../../bin/ottla")
 	if err != nil {
@@ -60,7 +66,6 @@ func startOttla(t *testing.T, args ...string) *broker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := filepath.Join(t.TempDir(), "data")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	p, err := process.Start(ctx, exec.Command(binary, append([]string{"serve", "--data", data, "--listen", address, "--http", "127.0.0.1:0"}, args...)...), address)

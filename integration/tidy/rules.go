@@ -36,6 +36,7 @@ var Rules = []Rule{
 	{"controller/placement", []string{"protocol"}, "pure: brokers in, replicas out"},
 	{"controller/decide", []string{"protocol", "protocol/config", "controller/record", "controller/image", "controller/placement"}, "decisions are pure: no clock, no I/O, no raft"},
 	{"controller/raftlog", []string{"protocol", "log", "log/..."}, "the raft log is a Kafka log"},
+	{"controller/kraft", []string{"protocol", "log", "log/..."}, "reads what Apache Kafka has left on disk: batches and names, and nothing of our own metadata"},
 	{"controller", []string{"protocol", "protocol/config", "log", "log/...", "controller/..."}, "the driver knows the quorum, not the partitions that follow it"},
 	{"replica", []string{"protocol", "protocol/config", "log", "log/...", "controller/image", "controller/record"},
 		"replicas follow the image; how it was decided is the controller's business"},

@@ -16,6 +16,7 @@ import (
 const (
 	RecoveryPoints = "recovery-point-offset-checkpoint" // below it everything is on disk: recovery after a crash begins there
 	LogStarts      = "log-start-offset-checkpoint"      // only partitions whose first offset is above their first segment's
+	Cleaned        = "cleaner-offset-checkpoint"        // below it every record of a compacted partition was looked at
 	HighWatermarks = "replication-offset-checkpoint"
 )
 

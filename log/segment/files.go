@@ -131,3 +131,8 @@ func (f *Files) forget(s *slot) {
 		h.Release()
 	}
 }
+
+// Acquire opens a file of batches that is no segment's (a snapshot of metadata), pinned for the caller.
+func (f *Files) Acquire(name string) (*Handle, error) {
+	return (&slot{files: f, name: name}).acquire()
+}

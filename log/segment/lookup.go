@@ -182,18 +182,21 @@ func (s *Segment) Find(h *Handle, offset protocol.Offset, least, limit int64) (p
 }
 
 // NextOffset walks from the index's last entry to the end: one past the last record, the base offset if there is none.
-func (s *Segment) NextOffset() (next protocol.Offset, err error) {
+func (s *Segment) NextOffset() (next protocol.Offset, err error) { return s.NextBefore(s.Size()) }
+
+// NextBefore is one past the last record of the batches that lie before the byte at limit, the base offset if there are none.
+func (s *Segment) NextBefore(limit int64) (next protocol.Offset, err error) {
 	h, err := s.Acquire()
 	if err != nil {
 		return 0, err
 	}
 	defer h.Release()
-	from, err := s.FloorPosition(s.Size())
+	from, err := s.FloorPosition(limit - 1)
 	if err != nil {
 		return 0, err
 	}
 	var c Cursor
-	c.Start(h, from.Position, s.Size())
+	c.Start(h, from.Position, limit)
 	defer c.Close()
 	next = s.base
 	for {

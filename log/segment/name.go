@@ -16,7 +16,8 @@ const (
 	TxnIndexSuffix  = ".txnindex"
 	SnapshotSuffix  = ".snapshot"
 	DeletedSuffix   = ".deleted" // behind one of the others: no longer part of the log, removed soon
-	swapSuffix      = ".swap"    // behind LogSuffix: the new content of a cut segment, until it is renamed
+	cleanedSuffix   = ".cleaned" // behind LogSuffix: the new content of a cut or compacted segment, while it is written
+	swapSuffix      = ".swap"    // behind LogSuffix: a compacted segment that is to take the place of others, see swap.go
 )
 
 const digits = 20

@@ -195,7 +195,7 @@ func (s *Segment) Prefix(size, interval, nowMs int64) (*Segment, error) {
 	}
 	defer from.Release()
 	swap := newSegment(s.log.files, s.dir, s.base)
-	swap.log.name += swapSuffix
+	swap.log.name += cleanedSuffix // not .swap: a start would finish that
 	to, err := swap.log.create()
 	if err != nil {
 		return nil, err
@@ -236,7 +236,7 @@ func copyFile(to, from *Handle, size int64) error {
 // Leftover tells whether a file of a partition's folder is what an interrupted operation has left, and may be removed when the log is loaded.
 func Leftover(name string) bool {
 	switch path.Ext(name) {
-	case DeletedSuffix, swapSuffix, ".cleaned":
+	case DeletedSuffix, swapSuffix, cleanedSuffix:
 		return true
 	}
 	return false

@@ -160,7 +160,7 @@ func (s *Segment) Added(h *batch.Header, interval int64) {
 	if at == 0 {
 		s.first = h.MaxTimestamp
 	}
-	if h.MaxTimestamp > s.max {
+	if h.MaxTimestamp > s.max && h.Count > 0 { // what compaction has emptied has a time that no record has
 		s.max, s.maxAt = h.MaxTimestamp, h.LastOffset()
 	}
 	max, maxAt := s.max, s.maxAt
@@ -251,15 +251,10 @@ func (s *Segment) Close() {
 
 // seclude lets readers go on with the open files, but nobody open them by name any more: until Close.
 func (s *Segment) seclude() error {
-	for _, slot := range []*slot{&s.log, &s.offsets.slot, &s.times.slot} {
-		h, err := slot.acquire()
-		if err == nil {
-			s.replaced = append(s.replaced, h)
-		} else if !notExist(err) {
-			return err
-		}
-		slot.seclude()
+	if err := s.pinFiles(); err != nil {
+		return err
 	}
+	s.shut()
 	return nil
 }
 

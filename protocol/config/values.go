@@ -139,6 +139,19 @@ func (v Values) Int(name string) int64 {
 	return n
 }
 
+// Float reads a Double.
+func (v Values) Float(name string) float64 {
+	value := v.read(name)
+	if value == "" {
+		return 0
+	}
+	f, err := strconv.ParseFloat(value, 64)
+	if err != nil {
+		panic(fmt.Sprintf("config %s: unchecked value: %v", name, err))
+	}
+	return f
+}
+
 // Bool reads a Boolean.
 func (v Values) Bool(name string) bool { return strings.EqualFold(v.read(name), "true") }
 

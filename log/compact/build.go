@@ -1,0 +1,131 @@
+package compact
+
+import (
+	"context"
+	"errors"
+
+	"ottla/log/batch"
+	"ottla/log/segment"
+	"ottla/protocol"
+)
+
+// Options is what both reads of a cleaning follow.
+type Options struct {
+	Now             int64 // milliseconds
+	DeleteRetention int64 // delete.retention.ms
+	MaxDecompressed int   // bytes that a batch may inflate to
+	Pace            *Pace // bounds the I/O
+	// Producers are the last data offsets of the producers whose last sequence the log has to remember.
+	Producers map[protocol.ProducerID]protocol.Offset
+}
+
+var errCRC = errors.New("CRC is wrong")
+
+// scanner walks over whole batches, checked.
+type scanner struct {
+	o      Options
+	cursor segment.Cursor
+	s      *segment.Segment
+	buf    []byte
+	reader batch.Reader
+}
+
+// batches calls visit for each batch of s from the one that holds offset from on, until it returns false. b is valid until visit returns.
+func (c *scanner) batches(ctx context.Context, s *segment.Segment, from protocol.Offset, visit func(h *batch.Header, b []byte) (bool, error)) error {
+	h, err := s.Acquire()
+	if err != nil {
+		return err
+	}
+	defer h.Release()
+	near := segment.Boundary{}
+	if from > s.Base() {
+		if near, err = s.Floor(from); err != nil {
+			return err
+		}
+	}
+	c.s = s
+	c.cursor.Start(h, near.Position, s.Size())
+	defer c.cursor.Close()
+	for {
+		ok, err := c.cursor.Next()
+		if err != nil || !ok {
+			return err
+		}
+		if c.cursor.Header.LastOffset() < from {
+			continue
+		}
+		if err := c.read(ctx); err != nil {
+			return err
+		}
+		if more, err := visit(&c.cursor.Header, c.buf); err != nil || !more {
+			return err
+		}
+	}
+}
+
+// read has the batch's bytes in buf. What is copied gets a new CRC, so the old one is checked.
+func (c *scanner) read(ctx context.Context) (err error) {
+	if err := c.o.Pace.Take(ctx, c.cursor.Header.Size()); err != nil {
+		return err
+	}
+	if c.buf, err = c.cursor.Batch(c.buf); err != nil {
+		return err
+	}
+	if !batch.CheckCRC(c.buf) {
+		return c.damage(errCRC)
+	}
+	return nil
+}
+
+func (c *scanner) damage(err error) error {
+	return &segment.DamageError{Name: c.s.Name(), Position: c.cursor.Position, Err: err}
+}
+
+// Build puts the keys of the segments' records from offset from on into m, until all are in or m is full, and returns the offset that follows the last record that is covered: all
+// before it, from from on, are in m; and whether it was for m that this is not the end. Errors: *segment.DamageError for bytes that are no sound batch, segment.ErrGone if a segment is dropped meanwhile, those of the file and of ctx.
+func Build(ctx context.Context, m *OffsetMap, segs []*segment.Segment, from protocol.Offset, o Options) (covered protocol.Offset, full bool, err error) {
+	c := scanner{o: o}
+	defer c.reader.Close()
+	covered = from
+	for _, s := range segs {
+		err := c.batches(ctx, s, from, func(h *batch.Header, b []byte) (bool, error) {
+			full, err = c.put(m, h, b, from, &covered)
+			return !full, err
+		})
+		if err != nil || full {
+			return covered, full, err
+		}
+	}
+	return covered, false, nil
+}
+
+// put notes the records of one batch.
+func (c *scanner) put(m *OffsetMap, h *batch.Header, b []byte, from protocol.Offset, covered *protocol.Offset) (full bool, err error) {
+	if !untouchable(h) {
+		if err := c.reader.Reset(b, c.o.MaxDecompressed); err != nil {
+			return false, c.damage(err)
+		}
+		var rec batch.Record
+		for {
+			ok, err := c.reader.Next(&rec)
+			if err != nil {
+				return false, c.damage(err)
+			}
+			if !ok {
+				break
+			}
+			if rec.Offset < from || rec.Key == nil {
+				continue
+			}
+			if !m.Put(rec.Key, rec.Offset) {
+				return true, nil
+			}
+			*covered = rec.Offset + 1
+		}
+	}
+	*covered = h.NextOffset()
+	return false, nil
+}
+
+// untouchable tells whether a batch is part of a transaction: it stays as it is and its keys do not count.
+func untouchable(h *batch.Header) bool { return h.Attributes.Control() || h.Attributes.Transactional() }
