@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED ?= 0
 
-.PHONY: run build test check race fuzz clients franz-go microbench bench generate
+.PHONY: run build test check race fuzz clients franz-go faults microbench bench generate
 
 run: build
 	bin/ottla serve
@@ -37,6 +37,11 @@ clients: build
 # franz-go's own integration tests against a node.
 franz-go: build
 	$(GO) test -v -count=1 -timeout 20m -tags franzgo ./integration/franzgo
+
+# Faults on real processes: kills, power cuts, full, failing and damaged disks (needs root for most). CASE=C05,kill chooses, RUNS=100 repeats, SEED= chooses the
+# chances, FAULTS_REPORT=file keeps the outcome as JSON, FAULTS_DIR=/dev/shm puts the disks into memory.
+faults:
+	$(GO) test -v -count=1 -timeout 120m -tags faults -run '^TestFaults$$' ./integration/faults
 
 # Allocations and costs of the hot paths.
 microbench:

@@ -185,6 +185,7 @@ func (l *Log) write(active *segment.Segment, records []byte) error {
 func (l *Log) added(active *segment.Segment, h *batch.Header, b []byte, c *Config, now int64) {
 	active.Added(h, c.IndexIntervalBytes)
 	l.epochs.assign(h.LeaderEpoch, h.BaseOffset)
+	l.epochs.begun = true
 	l.applied(h, b, now)
 	l.recent.add(appended, active, h.NextOffset(), active.Size())
 	l.appends += int64(h.Count)

@@ -12,6 +12,7 @@ import (
 type epochs struct {
 	entries []checkpoint.Epoch
 	changed bool // since it was last written
+	begun   bool // an epoch has begun, or a batch was appended, since the log was loaded
 }
 
 // latest is the last epoch, NoLeaderEpoch if there is none.
@@ -36,6 +37,16 @@ func (e *epochs) assign(epoch protocol.LeaderEpoch, start protocol.Offset) {
 	}
 	e.entries = append(e.entries, checkpoint.Epoch{Epoch: epoch, Start: start})
 	e.changed = true
+}
+
+// newerThan is where the first epoch begins that is newer than epoch; NoOffset if there is none.
+func (e *epochs) newerThan(epoch protocol.LeaderEpoch) protocol.Offset {
+	for _, entry := range e.entries {
+		if entry.Epoch > epoch {
+			return entry.Start
+		}
+	}
+	return protocol.NoOffset
 }
 
 // cutEnd forgets the epochs that begin at end or later.

@@ -108,7 +108,11 @@ func (l *Log) Size() int64 {
 	if l.ensure() != nil {
 		return 0
 	}
-	var n int64
+	return l.size()
+}
+
+// size is Size of a log that is loaded.
+func (l *Log) size() (n int64) {
 	for _, s := range *l.segments.Load() {
 		n += s.Size()
 	}
@@ -208,9 +212,12 @@ func (l *Log) EpochEnd(wanted protocol.LeaderEpoch) (protocol.LeaderEpoch, proto
 }
 
 // BeginEpoch notes that epoch begins at the log's end, before any record of it, and tells where that is: a new leader does so when it takes over. Appends of older epochs
-// are refused from then on.
+// are refused from then on. What recovery took for records of a newer epoch than the leader's is cut off before.
 func (l *Log) BeginEpoch(epoch protocol.LeaderEpoch) (start protocol.Offset, err error) {
 	if err := l.ensure(); err != nil {
+		return protocol.NoOffset, err
+	}
+	if err := l.dropNewer(epoch); err != nil {
 		return protocol.NoOffset, err
 	}
 	l.mu.Lock()

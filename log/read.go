@@ -77,15 +77,23 @@ func (l *Log) read(from, limit protocol.Offset, maxBytes int, atLeastOne bool, o
 		return nil
 	}
 	segs := *l.segments.Load()
-	// Compaction may have left nothing at or past from in a segment: then the next one has it.
+	// Compaction may have left nothing at or past from in a segment: then the next one has it. Without it nothing but a lost file leaves such a gap, and nobody may be led over it.
 	for i := max(0, segmentAt(segs, from)); i < len(segs) && segs[i].Base() < limit; i++ {
 		last := i == len(segs)-1 || segs[i+1].Base() > limit
 		found, err := l.readSegment(segs[i], from, limit, last, maxBytes, atLeastOne, out)
 		if found || err != nil {
 			return err
 		}
+		if !last && l.gapFree() {
+			return &segment.DamageError{Name: segs[i].Name(), Position: segs[i].Size(), Err: fmt.Errorf("records from offset %d on are missing: the next segment begins at %d", from, segs[i+1].Base())}
+		}
 	}
 	return nil
+}
+
+// gapFree tells whether the offsets of a loaded log follow each other without gaps: nothing was ever compacted.
+func (l *Log) gapFree() bool {
+	return !l.config.Load().Compact && l.cleaned.Load() == neverCleaned
 }
 
 // readSegment looks into one segment; partly says that limit lies in it. found is true as well when the batch there is too large for the caller.

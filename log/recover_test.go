@@ -168,3 +168,57 @@ func FuzzRecovery(f *testing.F) {
 		}
 	})
 }
+
+// TestEpochsYetToCome: a leader epoch lies outside the CRC. A tail whose epoch is newer than the leader's is no record of anybody, and may not have the next recovery cut off what the
+// leader appends.
+func TestEpochsYetToCome(t *testing.T) {
+	all, at := threeBatches()
+	for bit := range 31 {
+		damaged := bytes.Clone(all)
+		damaged[at[2]+12+3-bit/8] ^= 1 << (bit % 8)
+		mem := laid(t, damaged, 3)
+		l := openLog(t, openStore(t, mem), DefaultConfig(), NopObserver{})
+		end, err := l.BeginEpoch(2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustAppend(t, l, records(1000, "x"), 2)
+		if err := l.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		l, got := recovered(t, mem.CrashClone(nil, 0))
+		if want := end + 1; l.LogEndOffset() != want || !strings.HasSuffix(got, fmt.Sprintf("%d@2 x", end)) {
+			t.Errorf("bit %d of the epoch: %s, ending at %d, want %d", bit, got, l.LogEndOffset(), want)
+		}
+	}
+}
+
+// TestNobodyIsLedOverAGap: a segment that has gone from the middle of a log leaves a gap that no reader is led over, and that a compacted log may have.
+func TestNobodyIsLedOverAGap(t *testing.T) {
+	for _, compact := range []bool{false, true} {
+		mem := vfs.NewMem()
+		c := DefaultConfig()
+		c.SegmentBytes = 100
+		s := openStore(t, mem)
+		l := openLog(t, s, c, NopObserver{})
+		for _, v := range []string{"a", "b", "c"} {
+			mustAppend(t, l, records(1000, v), 1)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := mem.Remove("d/t-0/00000000000000000001.log"); err != nil {
+			t.Fatal(err)
+		}
+		c.Compact = compact
+		l = openLog(t, openStore(t, mem), c, NopObserver{})
+		var r Range
+		err := l.Read(1, 3, 1<<20, true, &r)
+		if (err == nil) != compact {
+			t.Errorf("compacted %v: a read from the gap gives %d bytes and %v", compact, r.Size, err)
+		}
+		if err == nil {
+			r.Source.Release()
+		}
+	}
+}
