@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED ?= 0
 
-.PHONY: run build test check race fuzz clients franz-go faults microbench bench generate
+.PHONY: run build test check race fuzz histories sabotage clients franz-go faults microbench bench generate
 
 run: build
 	bin/ottla serve
@@ -29,6 +29,16 @@ race:
 FUZZTIME ?= 10s
 fuzz:
 	GO=$(GO) .ci/fuzz $(FUZZTIME)
+
+# N random histories of a log directory from SEED on, the power cut at their syncs: see log/history_test.go.
+N ?= 10000
+SEED ?= 1
+histories:
+	$(GO) test -count=1 -timeout 6h -v -run '^TestHistories$$' ./log -histories $(N) -seed $(SEED)
+
+# The same with a bug planted, each in turn: every one has to be caught.
+sabotage:
+	$(GO) test -count=1 -timeout 1h -v -tags sabotage -run '^TestPlantedBugsAreCaught$$' ./log
 
 # Apache Kafka's own tools and kcat against a node (needs Java, Maven and kcat).
 clients: build

@@ -122,7 +122,7 @@ func (n *Node) openController(context.Context) error {
 		return err
 	}
 	n.purgatory = purgatory.New()
-	n.replicas = replica.New(replica.Options{Store: n.store, FS: n.FS, Dirs: n.dirs, Broker: n.id, Settings: n.values, Logger: n.Logger, Metrics: n.metrics.replica})
+	n.replicas = replica.New(replica.Options{Store: n.store, Broker: n.id, Settings: n.values, Logger: n.Logger, Metrics: n.metrics.replica})
 	n.controller.Subscribe(n.replicas.Apply)
 	n.controller.Subscribe(n.followConfigs)
 	n.run("replicas", n.replicas.Run)

@@ -22,7 +22,7 @@ func (d *directory) close() error {
 	d.mu.Unlock()
 	whole := true
 	var work []flush
-	for tp, l := range logs {
+	for _, l := range slices.SortedFunc(maps.Values(logs), compareLogs) {
 		l.takeTurn()
 		defer func() { <-l.turn }()
 		switch {
@@ -32,7 +32,7 @@ func (d *directory) close() error {
 		case !l.loaded.Load():
 			continue
 		}
-		delete(unknown, tp)
+		delete(unknown, l.tp)
 		if l.active() == nil || l.untouched() {
 			continue
 		}

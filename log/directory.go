@@ -48,7 +48,7 @@ type directory struct {
 	mu      sync.Mutex
 	points  offsetTable                                  // recovery points as the checkpoint has them
 	starts  offsetTable                                  // log start offsets as the checkpoint has them
-	highs   offsetTable                                  // high watermarks as the checkpoint had them when the directory was opened
+	highs   offsetTable                                  // high watermarks as the checkpoint has them
 	cleans  offsetTable                                  // see cleaned.go, as the checkpoint has them
 	folders map[protocol.TopicPartition]protocol.TopicID // on disk when the directory was opened, or made durable since
 	vouch   map[protocol.TopicPartition]protocol.TopicID // what the manifest says
@@ -123,15 +123,6 @@ func (d *directory) read() (err error) {
 		return err
 	}
 	return d.readNames()
-}
-
-// readHighs reads the high watermarks, which the replicas write: lower bounds of what was committed. Without them only the recovery points tell damage from a torn end.
-func (d *directory) readHighs() (err error) {
-	d.highs, err = checkpoint.ReadOffsets(d.fs, d.path, checkpoint.HighWatermarks)
-	if errors.Is(err, checkpoint.ErrMalformed) || errors.Is(err, fs.ErrNotExist) {
-		err = nil // who writes them says what is wrong with them
-	}
-	return err
 }
 
 // readOffsets reads a table of offsets. One that is damaged is as good as none, but then no stop counts as clean.
@@ -277,17 +268,6 @@ func (d *directory) checkpointed(tp protocol.TopicPartition) (point, start proto
 	return point, d.starts[tp], known
 }
 
-// committed is a lower bound of the partition's high watermark, 0 if none is known. The file with the bounds may know the name from a deleted topic: it is believed only beside a recovery
-// point of the new one, which takes as long to come.
-func (d *directory) committed(tp protocol.TopicPartition) protocol.Offset {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if _, vouched := d.vouch[tp]; !vouched || d.points[tp] == 0 && !d.unsure {
-		return 0
-	}
-	return d.highs[tp]
-}
-
 // record notes the folders of new partitions in the manifest, durably. The checkpoints must not know their names from deleted topics any more: from here on they are believed.
 func (d *directory) record(added []*flush) error {
 	if slices.ContainsFunc(added, d.remembered) {
@@ -295,6 +275,9 @@ func (d *directory) record(added []*flush) error {
 		if err := d.checkpoint(); err != nil {
 			return err
 		}
+	}
+	if err := d.dropHighs(added); err != nil {
+		return err
 	}
 	folders := make([]checkpoint.Folder, len(added))
 	for i, w := range added {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ottla/log/checkpoint"
+	"ottla/log/sabotage"
 	"ottla/log/segment"
 	"ottla/protocol"
 )
@@ -19,10 +20,11 @@ import (
 // A pass is run by the flusher's own goroutine or, on a disk that answers quickly, by a caller who has appended and would only wait for it (see Store.Settle): that saves waking
 // one thread to sync and another to go on.
 type flusher struct {
-	dir    *directory
-	origin time.Time     // of the clock that deadlines are on; some time ago, so that urgent is over from the start
-	wake   chan struct{} // one token: something is due
-	alarm  *time.Timer   // gives that token at the earliest deadline
+	dir      *directory
+	parallel int           // how many logs a pass syncs at a time
+	origin   time.Time     // of the clock that deadlines are on; some time ago, so that urgent is over from the start
+	wake     chan struct{} // one token: something is due
+	alarm    *time.Timer   // gives that token at the earliest deadline
 
 	wanted atomic.Bool // somebody counts on Settle
 
@@ -43,7 +45,7 @@ const urgent = 1
 const parallelSyncs = 8
 
 func newFlusher(d *directory) *flusher {
-	f := &flusher{dir: d, origin: time.Now().Add(-time.Second), wake: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
+	f := &flusher{dir: d, parallel: parallelSyncs, origin: time.Now().Add(-time.Second), wake: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	f.alarm = time.AfterFunc(time.Hour, f.stir)
 	f.alarm.Stop()
 	return f
@@ -260,6 +262,12 @@ func (d *directory) flush(work []flush) {
 		return
 	}
 	began := time.Now()
+	if sabotage.On(sabotage.AckEarly) {
+		for i := range work {
+			work[i].l.durable.Store(int64(work[i].end))
+			work[i].l.observer.Durable(work[i].l, work[i].end)
+		}
+	}
 	d.syncAll(work)
 	d.addFolders(work)
 	for i := range work {
@@ -279,7 +287,7 @@ func (d *directory) syncAll(work []flush) {
 	}
 	var wg sync.WaitGroup
 	next := make(chan *flush)
-	for range min(parallelSyncs, len(work)) {
+	for range min(d.flusher.parallel, len(work)) {
 		wg.Go(func() {
 			for w := range next {
 				w.sync()
@@ -306,6 +314,9 @@ func (w *flush) sync() {
 		if w.synced {
 			break
 		}
+		if sabotage.On(sabotage.SkipFsync) {
+			continue
+		}
 		if w.err = h.SyncData(); w.err != nil {
 			return
 		}
@@ -314,7 +325,7 @@ func (w *flush) sync() {
 		w.retry = passing(w.err)
 		return
 	}
-	if w.names || w.folder || len(w.sealed) > 0 || len(w.snapshots) > 0 {
+	if (w.names || w.folder || len(w.sealed) > 0 || len(w.snapshots) > 0) && !sabotage.On(sabotage.SkipDirSync) {
 		w.err = w.l.dir.fs.SyncDir(w.l.path)
 		w.retry = noDescriptor(w.err) // the folder was not even opened
 	}

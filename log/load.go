@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"path"
 	"slices"
 
@@ -61,6 +62,9 @@ func (l *Log) loadFolder(c *Config) error {
 	}
 	point, start, known := l.dir.checkpointed(l.tp)
 	if found, err = l.dropDeleted(found, start); err != nil {
+		return err
+	}
+	if found, err = l.dropHeadless(found); err != nil {
 		return err
 	}
 	if point <= start {
@@ -137,6 +141,19 @@ func (l *Log) dropDeleted(found []*segment.Segment, start protocol.Offset) ([]*s
 		n++
 	}
 	return found[n:], l.discard(found[:n])
+}
+
+// dropHeadless deletes all segments of a log that was never durable and whose beginning a power cut has taken: what is left is no prefix of what was appended.
+func (l *Log) dropHeadless(found []*segment.Segment) ([]*segment.Segment, error) {
+	if len(found) == 0 || found[0].Base() == 0 || l.dir.vouched(l.tp) {
+		return found, nil
+	}
+	l.dir.logger().Warn("log without its beginning is dropped: it was never durable", slog.String("partition", l.tp.String()), slog.Int64("base_offset", int64(found[0].Base())))
+	if err := l.discard(found); err != nil {
+		return nil, err
+	}
+	// Durable before the log goes on: a second crash could bring the segments back, and they would fit behind the new ones.
+	return nil, l.dir.fs.SyncDir(l.path)
 }
 
 // loadEmpty is a folder whose first segment never became durable: nothing was ever vouched for.

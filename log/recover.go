@@ -84,7 +84,7 @@ func (l *Log) recover(found []*segment.Segment, point protocol.Offset, c *Config
 func (r *recovery) setFloor() {
 	r.floor = max(r.point, r.l.demand.floor)
 	if r.c.Durable || r.whole {
-		r.floor = max(r.floor, r.l.dir.committed(r.l.tp))
+		r.floor = max(r.floor, r.l.Committed())
 	}
 }
 
@@ -93,6 +93,7 @@ func (r *recovery) segment(s *segment.Segment) (*segment.DamageError, error) {
 	if damage := r.misplaced(s); damage != nil {
 		return damage, nil
 	}
+	r.rules.Next = max(r.rules.Next, s.Base()) // with gaps, an empty segment may begin behind the last record, and takes nothing below its base
 	rec, err := r.check(s)
 	if err != nil {
 		return nil, err

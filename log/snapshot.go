@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"ottla/log/producer"
+	"ottla/log/sabotage"
 	"ottla/log/segment"
 	"ottla/log/vfs"
 	"ottla/protocol"
@@ -124,6 +125,9 @@ func (l *Log) retireSnapshot(offset protocol.Offset) (renamed string, ok bool, e
 // restoreProducers makes the state that before end: the newest good snapshot not beyond it, and the batches since. Snapshots beyond end are removed, and so are those that stand
 // at no segment's base, but for the newest. No append runs meanwhile.
 func (l *Log) restoreProducers(end protocol.Offset) error {
+	if sabotage.On(sabotage.ForgetProducers) {
+		return nil
+	}
 	all, err := l.snapshotOffsets()
 	if err != nil {
 		return err
@@ -138,7 +142,8 @@ func (l *Log) restoreProducers(end protocol.Offset) error {
 			err = l.dir.fs.Remove(l.snapshotName(offset))
 		case !found:
 			if found = l.loadSnapshot(offset, &state); found {
-				from, l.newestSnapshot = max(from, offset), offset
+				// Also where records have been deleted since: what a producer sent last may be among them.
+				from, l.newestSnapshot = offset, offset
 			}
 		case !isBase(segs, offset):
 			err = l.dir.fs.Remove(l.snapshotName(offset))

@@ -182,10 +182,20 @@ func (l *Log) reset(start protocol.Offset) error {
 	if err := l.checkpointNow(); err != nil {
 		return err
 	}
-	if err := l.discard(segs); err != nil {
+	if err := l.dir.fs.MkdirAll(l.path); err != nil {
 		return err
 	}
-	if err := l.dir.fs.MkdirAll(l.path); err != nil {
+	// Durable before the segments go: after a crash a snapshot that has outlived them would be believed by the log that begins anew.
+	if err := l.dropSnapshots(func(protocol.Offset) bool { return true }); err != nil {
+		return err
+	}
+	if err := l.cutRanges(0, 0); err != nil {
+		return err
+	}
+	if err := l.dir.fs.SyncDir(l.path); err != nil {
+		return err
+	}
+	if err := l.discard(segs); err != nil {
 		return err
 	}
 	l.mu.Lock()
@@ -196,12 +206,6 @@ func (l *Log) reset(start protocol.Offset) error {
 		return err
 	}
 	l.recent.drop()
-	if err := l.dropSnapshots(func(protocol.Offset) bool { return true }); err != nil {
-		return err
-	}
-	if err := l.cutRanges(0, 0); err != nil {
-		return err
-	}
 	if err := checkpoint.WriteEpochs(l.dir.fs, l.path, nil); err != nil {
 		return err
 	}

@@ -108,8 +108,7 @@ func (m *Manager) deleteTopic(t *image.Topic) {
 func (m *Manager) delete(p *Partition) {
 	p.resign()
 	m.count--
-	m.checkpoint.forget(p.log.TopicPartition())
-	m.checkpoint.moved() // the file still has the name, and the next topic may take it
+	m.checkpoint.moved()
 	m.deletions.add(p.log)
 }
 

@@ -106,7 +106,6 @@ func (m *Manager) removeStrays(img *image.Image) {
 			continue
 		}
 		m.logger.Warn("stray replica removed", slog.String("partition", tp.String()), slog.String("topic_id", f.ID.String()), slog.String("directory", f.Directory))
-		m.checkpoint.forget(tp)
 		m.deletions.add(l)
 	}
 }

@@ -41,7 +41,7 @@ func boot(t testing.TB, fs vfs.FS, rs ...*record.Record) *broker {
 	}
 	b := &broker{store: store, image: image.Empty(), ended: make(chan error, 2)}
 	b.Manager = New(Options{
-		Store: store, FS: fs, Dirs: []string{"data"}, Broker: me, Logger: quiet,
+		Store: store, Broker: me, Logger: quiet,
 		Settings: func() config.Values { return config.Values{} },
 	})
 	var ctx context.Context

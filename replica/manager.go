@@ -12,7 +12,6 @@ import (
 	"ottla/controller/image"
 	"ottla/log"
 	"ottla/log/purgatory"
-	"ottla/log/vfs"
 	"ottla/protocol"
 	"ottla/protocol/config"
 )
@@ -20,8 +19,6 @@ import (
 // Options of a Manager. All but Metrics are needed.
 type Options struct {
 	Store  *log.Store
-	FS     vfs.FS   // of the store, with Dirs: for the checkpoints of high watermarks
-	Dirs   []string // the store's log directories
 	Broker protocol.BrokerID
 	// Settings are this broker's configs. Only the static ones are taken: the others come from the image that is being applied, which Settings may not know yet.
 	Settings func() config.Values
@@ -53,7 +50,7 @@ func New(o Options) *Manager {
 	}
 	m := &Manager{store: o.Store, broker: o.Broker, name: strconv.Itoa(int(o.Broker)), settings: o.Settings, logger: o.Logger, metrics: o.Metrics, waits: purgatory.New()}
 	m.deletions = deletions{wake: make(chan struct{}, 1), waiting: make(map[protocol.TopicPartition]*log.Log)}
-	m.checkpoint.open(o.FS, o.Dirs, o.Logger)
+	m.checkpoint.wake = make(chan struct{}, 1)
 	return m
 }
 

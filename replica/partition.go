@@ -144,14 +144,14 @@ func (p *Partition) begin() error {
 			return err
 		}
 	}
-	floor := p.manager.floor(p.log, protocol.Offset(p.high.Load()))
+	at := floor(p.log, protocol.Offset(p.high.Load()))
 	p.mu.Lock()
 	if protocol.LeaderEpoch(p.epoch.Load()) != epoch || p.begun.Load() {
 		p.mu.Unlock()
 		return nil
 	}
 	p.starts.Store(int64(end))
-	p.sync.begin(floor, p.end())
+	p.sync.begin(at, p.end())
 	_, high := p.sync.advance()
 	p.high.Store(int64(high))
 	p.unshown = 0

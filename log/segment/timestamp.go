@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"ottla/log/batch"
+	"ottla/log/sabotage"
 	"ottla/protocol"
 )
 
@@ -222,7 +223,7 @@ func (s *Segment) bearsOut(max int64, last protocol.Offset) (bool, error) {
 			return false, err
 		}
 		if c.Header.LastOffset() >= last {
-			return c.Header.LastOffset() == last && c.Header.MaxTimestamp == max, nil
+			return c.Header.LastOffset() == last && c.Header.MaxTimestamp == max || sabotage.On(sabotage.TrustIndex), nil
 		}
 	}
 }

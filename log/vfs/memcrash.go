@@ -78,7 +78,8 @@ func supersede(older []*dirOp, c nameChange) {
 //
 // What was synced is there. Of the rest, each change of names and each write or truncation survives with the given probability, independently, as write-back
 // has no order: 0 is the strictest disk, 1 is what a killed process leaves. Two things are kept together as file systems do: changes of one file's name
-// survive in order, and a write beyond the end leaves zeros before it. A write over several pages that does not survive as a whole may leave some of its pages.
+// survive in order, and a write beyond the end leaves zeros before it. A write that does not survive as a whole may leave some of its sectors, and the size that it gave the file, with
+// zeros in the place of the rest.
 // The same seed, probability and history give the same clone. Locks and open files do not survive. rng may be nil if survive is 0 or 1.
 func (m *Mem) CrashClone(rng *rand.Rand, survive float64) *Mem {
 	m.mu.Lock()
@@ -131,17 +132,35 @@ func (c *cloner) names(dir *memDir) map[string]*inode {
 	return c.overlay[dir]
 }
 
-func (c *cloner) copyDir(from, to *memDir) {
-	names := c.names(from)
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		n := names[name]
-		var fresh *inode
-		if n.dir != nil {
-			fresh = newDirInode()
-			c.copyDir(n.dir, fresh.dir)
-		} else {
-			fresh = &inode{data: n.data.crashClone(c.to, c.dice)}
-		}
-		to.names[name], to.durable[name] = fresh, fresh
+// left is the names that dir has after the cut.
+func (c *cloner) left(dir *memDir) map[string]*inode {
+	if names := c.overlay[dir]; names != nil {
+		return names
 	}
+	return dir.durable
+}
+
+func (c *cloner) copyDir(from, to *memDir) {
+	names := c.left(from)
+	to.names = make(map[string]*inode, len(names))
+	var dirty []string // those for which the dice are cast, in an order that can be repeated
+	for name, n := range names {
+		if n.dir == nil && !n.data.dirty() {
+			to.names[name] = &inode{data: n.data.crashClone(c.to, c.dice)}
+		} else {
+			dirty = append(dirty, name)
+		}
+	}
+	slices.Sort(dirty)
+	for _, name := range dirty {
+		n := names[name]
+		if n.dir == nil {
+			to.names[name] = &inode{data: n.data.crashClone(c.to, c.dice)}
+			continue
+		}
+		fresh := newDirInode()
+		c.copyDir(n.dir, fresh.dir)
+		to.names[name] = fresh
+	}
+	to.durable = maps.Clone(to.names)
 }

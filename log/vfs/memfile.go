@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -16,8 +17,16 @@ type page [pageSize]byte
 
 // content is a file's bytes; a nil page is a hole. The bytes of the last page past size are zero.
 type content struct {
-	size  int64
-	pages []*page
+	size     int64
+	pages    []*page
+	borrowed bool // the slice is another content's too: it is copied before it is changed
+}
+
+// own makes the slice of pages c's alone.
+func (c *content) own() {
+	if c.borrowed {
+		c.pages, c.borrowed = slices.Clone(c.pages), false
+	}
 }
 
 // memData is a file: its bytes now, those that are durable, and the writes in between.
@@ -81,6 +90,7 @@ func (c *content) page(i int64) *page {
 
 // writable is page i, made or copied unless it is c's alone; shared is the content whose pages must stay.
 func (c *content) writable(i int64, shared *content) *page {
+	c.own()
 	for int64(len(c.pages)) <= i {
 		c.pages = append(c.pages, nil)
 	}
@@ -107,6 +117,7 @@ func (c *content) truncate(size int64, shared *content) {
 	if size < c.size {
 		keep := (size + pageSize - 1) / pageSize
 		if keep < int64(len(c.pages)) {
+			c.own()
 			clear(c.pages[keep:])
 			c.pages = c.pages[:keep]
 		}
@@ -171,6 +182,7 @@ func (d *memData) allocate(off, n int64) error {
 }
 
 func (c *content) allocate(i int64) {
+	c.own()
 	for int64(len(c.pages)) <= i {
 		c.pages = append(c.pages, nil)
 	}
@@ -226,6 +238,7 @@ func (d *memData) addHandle(n int) {
 func (d *memData) sync() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.durable.own()
 	pages := int64(len(d.now.pages))
 	for int64(len(d.durable.pages)) < pages {
 		d.durable.pages = append(d.durable.pages, nil)
@@ -245,19 +258,24 @@ func (d *memData) sync() {
 	d.unsynced = nil
 }
 
-// crashClone is the file in the file system to after a power cut.
-func (d *memData) crashClone(to *Mem, dice dice) *memData {
+// dirty tells whether something is not durable.
+func (d *memData) dirty() bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	left := content{size: d.durable.size, pages: append([]*page(nil), d.durable.pages...)}
+	return len(d.unsynced) > 0
+}
+
+// crashClone is the file in the file system to after a power cut.
+func (d *memData) crashClone(to *Mem, dice dice) *memData {
+	d.mu.Lock() // of durable, which is lent out
+	defer d.mu.Unlock()
+	left := content{size: d.durable.size, pages: d.durable.pages, borrowed: true}
+	d.durable.borrowed = true
 	for _, op := range d.unsynced {
 		left.applySurviving(op, &d.durable, dice)
 	}
-	clone := &memData{
-		fs: to, linked: true, modTime: d.modTime,
-		now:     left,
-		durable: content{size: left.size, pages: append([]*page(nil), left.pages...)},
-	}
+	left.borrowed = true
+	clone := &memData{fs: to, linked: true, modTime: d.modTime, now: left, durable: left}
 	clone.recount()
 	return clone
 }
@@ -270,14 +288,25 @@ func (c *content) applySurviving(op dataOp, shared *content, dice dice) {
 		} else {
 			c.write(op.bytes, op.at, shared)
 		}
-	case op.at/pageSize < (op.at+int64(len(op.bytes))-1)/pageSize: // several pages: torn
-		for p, at := op.bytes, op.at; len(p) > 0; {
-			n := min(len(p), int(pageSize-at%pageSize))
-			if dice.survives() {
-				c.write(p[:n], at, shared)
-			}
-			p, at = p[n:], at+int64(n)
+	case op.bytes != nil:
+		c.tear(op, shared, dice)
+	}
+}
+
+// sectorSize is what a disk writes as a whole.
+const sectorSize = 512
+
+// tear lets some sectors of a write survive, and perhaps the size that it gave the file: then zeros stand where the rest should be.
+func (c *content) tear(op dataOp, shared *content, dice dice) {
+	for p, at := op.bytes, op.at; len(p) > 0; {
+		n := min(len(p), int(sectorSize-at%sectorSize))
+		if len(p)+int(at-op.at) > n && dice.survives() { // one sector alone is written, or is not
+			c.write(p[:n], at, shared)
 		}
+		p, at = p[n:], at+int64(n)
+	}
+	if end := op.at + int64(len(op.bytes)); end > c.size && dice.survives() {
+		c.size = end
 	}
 }
 
