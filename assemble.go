@@ -124,6 +124,7 @@ func (n *Node) openController(context.Context) error {
 	n.purgatory = purgatory.New()
 	n.replicas = replica.New(replica.Options{Store: n.store, Broker: n.id, Settings: n.values, Logger: n.Logger, Metrics: n.metrics.replica})
 	n.controller.Subscribe(n.replicas.Apply)
+	n.openCoordinators()
 	n.controller.Subscribe(n.followConfigs)
 	n.run("replicas", n.replicas.Run)
 	n.run("controller", n.controller.Run)
@@ -154,7 +155,7 @@ func (n *Node) openServer(ctx context.Context) error {
 	v := n.values()
 	h := handlers.New(handlers.Options{
 		Broker: n.id, Partitions: leaders{n.replicas}, Controller: n.controller, ProducerIDs: controller.NewProducerIDs(n.controller, n.id), Authorizer: handlers.AllowAll{},
-		LogDirs: logDirs{n.store}, Quorum: soleQuorum{n.controller, n.id, n.store},
+		Groups: n.groups, LogDirs: logDirs{n.store}, Quorum: soleQuorum{n.controller, n.id, n.store},
 		Purgatory: n.purgatory, Sessions: session.NewCache(session.Options{Slots: int(v.Int("max.incremental.fetch.session.cache.slots")), MaxPartitions: session.DefaultMaxPartitions, MinEviction: session.DefaultMinEviction}), Settings: n.values,
 		AnswerLocalAddress: n.Advertise == "", Logger: n.Logger,
 	})
@@ -164,7 +165,7 @@ func (n *Node) openServer(ctx context.Context) error {
 		MaxConnections: int(v.Int("max.connections")), MaxConnectionsPerIP: int(v.Int("max.connections.per.ip")),
 		IdleTimeout: ms(v, "connections.max.idle.ms"),
 	})
-	n.closing = append(n.closing, n.server.Shutdown)
+	n.closing = append(n.closing, n.server.Shutdown, n.endGroups) // backwards: a server that stops waits for what is answered then
 	return nil
 }
 

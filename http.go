@@ -13,11 +13,12 @@ import (
 	"ottla/log/vfs"
 )
 
-// operators is what a node serves over HTTP: /healthz (the process lives), /readyz (it serves clients), /metrics, and /debug/pprof where ottla.pprof asks for it.
+// operators is what a node serves over HTTP: /healthz (the process lives), /readyz (it serves clients), /metrics, /groups (what ottla group explain asks), and /debug/pprof where ottla.pprof asks for it.
 type operators struct {
 	ready    atomic.Bool
 	obstacle atomic.Pointer[func() string] // why the node is not ready although it serves; empty: it is
 	listener net.Listener
+	mux      *http.ServeMux
 	server   http.Server
 }
 
@@ -26,8 +27,8 @@ func listenOperators(ctx context.Context, address string, metrics http.Handler, 
 	if err != nil {
 		return nil, fmt.Errorf("http: %w", err)
 	}
-	o := &operators{listener: l}
 	mux := http.NewServeMux()
+	o := &operators{listener: l, mux: mux}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", o.answerReady)
 	mux.Handle("GET /metrics", metrics)

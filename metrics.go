@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"ottla/controller"
+	"ottla/group"
+	"ottla/group/runtime"
 	"ottla/log"
 	"ottla/protocol/server"
 	"ottla/replica"
@@ -20,14 +22,21 @@ type metrics struct {
 	controller *controller.Metrics
 	replica    *replica.Metrics
 	server     *server.Metrics
+	groups     *runtime.Metrics
 }
 
 func newMetrics() *metrics {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &metrics{registry: r, log: log.NewMetrics(r), controller: controller.NewMetrics(r), replica: replica.NewMetrics(r), server: server.NewMetrics(r)}
+	return &metrics{registry: r, log: log.NewMetrics(r), controller: controller.NewMetrics(r), replica: replica.NewMetrics(r), server: server.NewMetrics(r),
+		groups: runtime.NewMetrics(r, group.Topic)}
 }
 
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+// showLag adds what the groups of a coordinator have not read.
+func (m *metrics) showLag(c *group.Coordinator) {
+	m.registry.MustRegister(group.LagCollector{Coordinator: c})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ottla/controller"
+	"ottla/group"
 	"ottla/log"
 	"ottla/log/purgatory"
 	"ottla/protocol"
@@ -29,12 +30,14 @@ type Node struct {
 	store      *log.Store
 	controller *controller.Controller
 	replicas   *replica.Manager
+	groups     *group.Coordinator
 	purgatory  *purgatory.Purgatory
 	server     *server.Server
 	listener   net.Listener
 	operators  *operators // nil without HTTP
 
-	founding bool // the folders hold no quorum yet
+	founding  bool                        // the folders hold no quorum yet
+	endGroups func(context.Context) error // answers who waits for the coordinators; more than once does no harm
 
 	closing   []func(context.Context) error
 	closeOnce sync.Once

@@ -7,8 +7,6 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-
-	"ottla/protocol/config"
 )
 
 // need tells what is missing for a case, "" if nothing is.
@@ -66,14 +64,4 @@ func injection() string {
 		return ""
 	}
 	return "needs failpoints or the program strace"
-}
-
-// property needs a broker that knows a config.
-func property(name string) need {
-	return func() string {
-		if config.Lookup(config.Broker, name) == nil {
-			return "needs the config " + name + ", and this source has none"
-		}
-		return ""
-	}
 }

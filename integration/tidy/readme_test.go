@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"ottla/group"
 	"ottla/protocol/handlers"
 )
 
@@ -65,7 +66,7 @@ func TestReadmeSaysWhatTheCodeSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(raw)
-	for part, want := range map[string]string{"graph": graph(sources(t)), "apis": handlers.SupportTable(handlers.Options{})} {
+	for part, want := range map[string]string{"graph": graph(sources(t)), "apis": handlers.SupportTable(handlers.Options{Groups: &group.Coordinator{}})} {
 		re := regexp.MustCompile(`(?s)(<!-- ` + part + `: generated -->\n).*?(<!-- end -->)`)
 		found := re.FindString(text)
 		if found == "" {
