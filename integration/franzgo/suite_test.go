@@ -19,11 +19,11 @@ import (
 
 // Every test of pkg/kgo passes but those that need what ottla does not have yet. RECORDS says how many records a test produces (50000).
 func TestClientsOwnTestsPass(t *testing.T) {
-	tests := compile(t)
+	folder, tests := compile(t)
 	left := leftOut(t, list(t, tests))
 	seeds := startOttla(t)
 	cmd := exec.CommandContext(t.Context(), tests, "-test.v", "-test.timeout", "15m", "-test.skip", "^("+strings.Join(left, "|")+")$")
-	cmd.Dir = t.TempDir()
+	cmd.Dir = folder // as go test does: one of the tests reads the sources
 	cmd.Env = append(os.Environ(), "KGO_SEEDS="+seeds, "KGO_TEST_RF=1", "KGO_TEST_RECORDS="+cmp.Or(os.Getenv("RECORDS"), "50000"), "KGO_TEST_MAX_TOPIC_PARTS=31")
 	out, err := cmd.CombinedOutput()
 	said := string(out)
@@ -37,20 +37,20 @@ func TestClientsOwnTestsPass(t *testing.T) {
 	}
 }
 
-// compile builds the tests of pkg/kgo in the module's own folder and gives the binary.
-func compile(t *testing.T) string {
+// compile builds the tests of pkg/kgo in the module's own folder.
+func compile(t *testing.T) (folder, binary string) {
 	t.Helper()
-	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/twmb/franz-go").Output()
+	module, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/twmb/franz-go").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary := filepath.Join(t.TempDir(), "kgo.test")
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", binary, "./pkg/kgo")
-	cmd.Dir = strings.TrimSpace(string(dir))
+	folder, binary = filepath.Join(strings.TrimSpace(string(module)), "pkg", "kgo"), filepath.Join(t.TempDir(), "kgo.test")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", binary)
+	cmd.Dir = folder
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("compile franz-go's tests: %v\n%s", err, out)
 	}
-	return binary
+	return folder, binary
 }
 
 // list is the names of the tests in the binary.
