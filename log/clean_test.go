@@ -132,7 +132,7 @@ func TestCleaningKeepsTheLastSequence(t *testing.T) {
 	mustAppend(t, l, b.Build(nil), 0)
 	fill(t, l, 30, 2)
 	cleanNow(t, s)
-	if err := l.dropSnapshots(func(protocol.Offset) bool { return true }); err != nil {
+	if err := l.dropAllSnapshots(); err != nil {
 		t.Fatal(err)
 	}
 	if err := fsys.SyncDir(l.path); err != nil {

@@ -374,7 +374,12 @@ func (d *directory) offsets() (points, starts offsetTable) {
 	}
 	d.mu.Unlock()
 	for tp, l := range logs {
-		if !l.loaded.Load() || l.offline.Load() != nil || l.end.Load() == 0 && len(*l.segments.Load()) == 0 {
+		if !l.loaded.Load() || l.offline.Load() != nil {
+			continue
+		}
+		if l.end.Load() == 0 && len(*l.segments.Load()) == 0 { // never written, or just reset
+			delete(points, tp)
+			delete(starts, tp)
 			continue
 		}
 		points[tp] = l.recoveryPoint()

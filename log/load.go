@@ -134,10 +134,24 @@ func swapFailed(err error) error {
 	return err
 }
 
-// dropDeleted deletes the segments that lie below the log start offset as a whole. A crash may have left any of them.
+// dropDeleted deletes the segments that lie below the log start offset as a whole. A crash may have left any of them. What no producer snapshot stands for yet is kept for the next check
+// of retention: the newest batches of a producer may be among them.
 func (l *Log) dropDeleted(found []*segment.Segment, start protocol.Offset) ([]*segment.Segment, error) {
+	if len(found) < 2 || found[1].Base() > start {
+		return found, nil
+	}
+	snapshots, err := l.snapshotOffsets()
+	if err != nil {
+		return nil, err
+	}
+	var told protocol.Offset
+	for _, offset := range snapshots {
+		if offset <= start {
+			told = offset
+		}
+	}
 	n := 0
-	for n+1 < len(found) && found[n+1].Base() <= start {
+	for n+1 < len(found) && found[n+1].Base() <= told {
 		n++
 	}
 	return found[n:], l.discard(found[:n])
@@ -158,6 +172,10 @@ func (l *Log) dropHeadless(found []*segment.Segment) ([]*segment.Segment, error)
 
 // loadEmpty is a folder whose first segment never became durable: nothing was ever vouched for.
 func (l *Log) loadEmpty(c *Config) error {
+	// A reset that was cut short may have left snapshots of what is gone.
+	if err := l.dropAllSnapshots(); err != nil {
+		return err
+	}
 	_, start, _ := l.dir.checkpointed(l.tp)
 	l.start.Store(int64(start))
 	l.end.Store(int64(start))

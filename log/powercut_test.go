@@ -123,3 +123,55 @@ func TestResetLeavesNoSnapshot(t *testing.T) {
 		mustAppend(t, l, idempotent(next), 0)
 	}
 }
+
+// TestResetToTheBeginning: a power cut in the middle of a reset to offset 0 is no damage, although the log was durable up to its end.
+func TestResetToTheBeginning(t *testing.T) {
+	mem := vfs.NewMem()
+	broken := vfs.NewFaulty(mem)
+	s := openStore(t, broken)
+	l := openLog(t, s, DefaultConfig(), NopObserver{})
+	mustAppend(t, l, records(nowMs(), "x"), 0)
+	mustFlush(t, l)
+	if err := l.checkpointNow(); err != nil {
+		t.Fatal(err)
+	}
+	broken.Set(vfs.Rule{Ops: vfs.OpRename, Path: "leader-epoch-checkpoint", Err: errors.New("power cut")})
+	if err := l.ResetTo(0); err == nil {
+		t.Fatal("it was reset")
+	}
+	l = openLog(t, openStore(t, mem.CrashClone(nil, 0)), DefaultConfig(), NopObserver{})
+	if end := l.LogEndOffset(); l.Err() != nil || end != 0 {
+		t.Errorf("the log ends at %d, %v", end, l.Err())
+	}
+}
+
+// TestProducersOfDeletedSegments: a start deletes no segment with the newest batch of a producer as long as no snapshot stands for it. A crash may have taken that of the next segment.
+func TestProducersOfDeletedSegments(t *testing.T) {
+	c := DefaultConfig()
+	c.SegmentBytes = 400
+	mem := vfs.NewMem()
+	l := openLog(t, openStore(t, mem), c, NopObserver{})
+	next, older := protocol.Sequence(0), []byte(nil)
+	for len(*l.segments.Load()) < 2 {
+		mustAppend(t, l, idempotent(next), 0)
+		if next++; next == 1 {
+			older = l.producers.AppendSnapshot(nil)
+		}
+	}
+	base := l.active().Base()
+	next = protocol.Sequence(base)
+	if err := l.truncate(base); err != nil { // the second segment holds plain records alone
+		t.Fatal(err)
+	}
+	mustAppend(t, l, records(nowMs(), "plain", "plain"), 0)
+	mustFlush(t, l)
+	if err := errors.Join(l.AdvanceLogStart(l.LogEndOffset()-1), l.dir.checkpoint()); err != nil {
+		t.Fatal(err)
+	}
+	left := mem.CrashClone(nil, 0)
+	if err := errors.Join(left.Remove(l.snapshotName(base)), writeFile(left, l.snapshotName(1), older)); err != nil {
+		t.Fatal(err)
+	}
+	l = openLog(t, openStore(t, left), c, NopObserver{})
+	mustAppend(t, l, idempotent(next), 0)
+}

@@ -95,20 +95,18 @@ func (l *Log) snapshotOffsets() ([]protocol.Offset, error) {
 	return out, nil
 }
 
-// dropSnapshots removes the snapshots that which names.
-func (l *Log) dropSnapshots(which func(protocol.Offset) bool) error {
+// dropAllSnapshots removes every snapshot, durably: of a log without records.
+func (l *Log) dropAllSnapshots() error {
 	all, err := l.snapshotOffsets()
-	if err != nil {
+	if err != nil || len(all) == 0 {
 		return err
 	}
 	for _, offset := range all {
-		if which(offset) {
-			if err := l.dir.fs.Remove(l.snapshotName(offset)); err != nil {
-				return err
-			}
+		if err := l.dir.fs.Remove(l.snapshotName(offset)); err != nil {
+			return err
 		}
 	}
-	return nil
+	return l.dir.fs.SyncDir(l.path)
 }
 
 // retireSnapshot renames the snapshot at offset away, if there is one.
@@ -134,7 +132,11 @@ func (l *Log) restoreProducers(end protocol.Offset) error {
 	}
 	segs := *l.segments.Load()
 	var state producer.State
-	from, found, beyond := protocol.Offset(l.start.Load()), false, false
+	// From a snapshot, or else from the first batch that is there, on: also below the log start, for what a producer sent last may have been deleted since.
+	from, found, beyond := end, false, false
+	if len(segs) > 0 {
+		from = segs[0].Base()
+	}
 	for _, offset := range slices.Backward(all) {
 		switch {
 		case offset > end:
@@ -142,7 +144,6 @@ func (l *Log) restoreProducers(end protocol.Offset) error {
 			err = l.dir.fs.Remove(l.snapshotName(offset))
 		case !found:
 			if found = l.loadSnapshot(offset, &state); found {
-				// Also where records have been deleted since: what a producer sent last may be among them.
 				from, l.newestSnapshot = offset, offset
 			}
 		case !isBase(segs, offset):
@@ -158,7 +159,16 @@ func (l *Log) restoreProducers(end protocol.Offset) error {
 			return err
 		}
 	}
-	return l.replay(&state, segs, from, end)
+	if err := l.replay(&state, segs, from, end); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(segs) > 0 && from < segs[len(segs)-1].Base() && l.producers.Len() > 0 {
+		// A crash has taken the snapshot at a segment's base: retention may take the segments before it.
+		l.pending.snapshots = append(l.pending.snapshots, snapshot{end, l.producers.AppendSnapshot(nil)})
+	}
+	return nil
 }
 
 func isBase(segs []*segment.Segment, offset protocol.Offset) bool {

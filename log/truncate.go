@@ -185,17 +185,21 @@ func (l *Log) reset(start protocol.Offset) error {
 	if err := l.dir.fs.MkdirAll(l.path); err != nil {
 		return err
 	}
-	// Durable before the segments go: after a crash a snapshot that has outlived them would be believed by the log that begins anew.
-	if err := l.dropSnapshots(func(protocol.Offset) bool { return true }); err != nil {
-		return err
-	}
 	if err := l.cutRanges(0, 0); err != nil {
 		return err
+	}
+	// The segments go durably first: without the snapshots what a crash leaves of them could not be told its producers. Then the snapshots: the log that begins anew would believe them.
+	for _, s := range slices.Backward(segs) {
+		renamed, err := s.Delete()
+		if err != nil {
+			return err
+		}
+		l.dir.store.removeLater(l.config.Load().FileDeleteDelayMs, renamed...)
 	}
 	if err := l.dir.fs.SyncDir(l.path); err != nil {
 		return err
 	}
-	if err := l.discard(segs); err != nil {
+	if err := l.dropAllSnapshots(); err != nil {
 		return err
 	}
 	l.mu.Lock()
