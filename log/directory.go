@@ -33,7 +33,8 @@ type directory struct {
 	room    *room
 	begin   sync.Once
 	flusher *flusher
-	mount   vfs.Mount // nil: files are synced one by one
+	mount   vfs.Mount   // nil: files are synced one by one
+	journal vfs.Journal // nil: syncs can be believed
 
 	manifest     *checkpoint.Manifest // belongs to who has the token below
 	manifestTurn chan struct{}
@@ -79,6 +80,7 @@ func openDirectory(s *Store, name string) (_ *directory, err error) {
 		d.unmount()
 		return nil, fmt.Errorf("log directory %s: %w", name, err)
 	}
+	d.journal = s.fs.Journal(d.join(lockName))
 	if err = d.read(); err == nil {
 		d.room.ballast, err = s.fs.Add(name, ballastName)
 	}
@@ -93,6 +95,9 @@ func openDirectory(s *Store, name string) (_ *directory, err error) {
 func (d *directory) unmount() {
 	if d.mount != nil {
 		_ = d.mount.Close() // nothing is written through it
+	}
+	if d.journal != nil {
+		_ = d.journal.Close() // nothing is written through it
 	}
 }
 

@@ -270,6 +270,7 @@ func (d *directory) flush(work []flush) {
 	}
 	d.syncAll(work)
 	d.addFolders(work)
+	d.checkJournal(work)
 	for i := range work {
 		work[i].finish()
 	}

@@ -23,3 +23,19 @@ func (d *directory) syncMany(work []flush) {
 		work[i].synced, work[i].err = true, err
 	}
 }
+
+// checkJournal has the syncs of a pass count only if the file system still writes its journal: see vfs.Journal.
+func (d *directory) checkJournal(work []flush) {
+	if d.journal == nil {
+		return
+	}
+	err := d.journal.Check()
+	if err == nil {
+		return
+	}
+	for i := range work {
+		if work[i].err == nil || work[i].retry {
+			work[i].err, work[i].retry = err, false
+		}
+	}
+}
