@@ -92,6 +92,14 @@ func (d *directory) wholeCache(tp protocol.TopicPartition) bool {
 	return d.boot.same && !suspect
 }
 
+// suspected tells whether a power cut may have taken from a partition what this process has not looked at yet.
+func (d *directory) suspected(tp protocol.TopicPartition) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, suspect := d.boot.suspects[tp]
+	return suspect
+}
+
 // acquit takes a partition off the suspects: what it has now was read and checked, and what was cut is durably gone.
 func (d *directory) acquit(tp protocol.TopicPartition) {
 	d.mu.Lock()

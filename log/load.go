@@ -42,10 +42,15 @@ func (l *Log) loadOnce() error {
 func (l *Log) load() error {
 	l.reckonRoll()
 	l.pending, l.epochs = pending{}, epochs{} // an earlier try may have left something
-	if err := l.loadFolder(l.config.Load()); err != nil {
+	c := l.config.Load()
+	if err := l.loadFolder(c); err != nil {
 		return err
 	}
 	l.loadCleaned()
+	if !c.Durable && l.dir.suspected(l.tp) {
+		l.dir.logger().Warn("the power was cut: records that were in memory alone may be lost", slog.String("partition", l.tp.String()), slog.Int64("log_end_offset", l.end.Load()))
+		l.dir.metrics().maybeLost()
+	}
 	return nil
 }
 
@@ -153,6 +158,12 @@ func (l *Log) dropDeleted(found []*segment.Segment, start protocol.Offset) ([]*s
 	n := 0
 	for n+1 < len(found) && found[n+1].Base() <= told {
 		n++
+	}
+	// What is kept has to lead up to the rest: names go in any order, so there may be gaps.
+	for i := n; i+1 < len(found) && found[i+1].Base() <= start; i++ {
+		if next, err := found[i].NextOffset(); err != nil || next != found[i+1].Base() {
+			n = i + 1
+		}
 	}
 	return found[n:], l.discard(found[:n])
 }

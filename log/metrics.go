@@ -11,7 +11,7 @@ import (
 type Metrics struct {
 	appends, bytes, rolls, reads, failures, refusals            prometheus.Counter
 	recoveries, recoveredBytes, recoverySeconds, cuts, cutBytes prometheus.Counter
-	damages, scrubbedBytes, badRanges                           prometheus.Counter
+	damages, scrubbedBytes, badRanges, losses                   prometheus.Counter
 	cleanings, cleanedRead, cleanedWritten, cleanFailures       prometheus.Counter
 	quarantined                                                 prometheus.Gauge
 
@@ -42,6 +42,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		recoveredBytes:  counter("recovery_read_bytes_total", "Bytes that recoveries have read and checked."),
 		recoverySeconds: counter("recovery_seconds_total", "Time that recoveries took, of all partitions together."),
 		damages:         counter("damaged_total", "Partitions taken offline because durable records are damaged."),
+		losses:          counter("maybe_lost_total", "Partitions without durability (ottla.durability=memory) that a power cut has met: records that were in memory alone may be lost."),
 		scrubbedBytes:   counter("scrubbed_bytes_total", "Bytes that the scrub has read again and checked."),
 		badRanges:       counter("damaged_ranges_total", "Ranges of records found damaged, which are not served any more; the rest of their partitions is."),
 
@@ -185,6 +186,12 @@ func (m *Metrics) foundBadRange() {
 func (m *Metrics) directoryFailed() {
 	if m != nil {
 		m.failures.Inc()
+	}
+}
+
+func (m *Metrics) maybeLost() {
+	if m != nil {
+		m.losses.Inc()
 	}
 }
 

@@ -175,3 +175,28 @@ func TestProducersOfDeletedSegments(t *testing.T) {
 	l = openLog(t, openStore(t, left), c, NopObserver{})
 	mustAppend(t, l, idempotent(next), 0)
 }
+
+// TestGapBelowTheLogStart: of segments that are deleted a power cut may take any. Those that are left and lead nowhere are no damage.
+func TestGapBelowTheLogStart(t *testing.T) {
+	c := DefaultConfig()
+	c.SegmentBytes = 200
+	mem := vfs.NewMem()
+	l := openLog(t, openStore(t, mem), c, NopObserver{})
+	for range 4 {
+		mustAppend(t, l, records(nowMs(), string(make([]byte, 120))), 0)
+	}
+	mustFlush(t, l)
+	if err := errors.Join(l.AdvanceLogStart(3), l.dir.checkpoint()); err != nil {
+		t.Fatal(err)
+	}
+	left := without(t, mem, 1)
+	for base := range protocol.Offset(4) {
+		if err := left.RemoveAll(l.snapshotName(base)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l = openLog(t, openStore(t, left), c, NopObserver{})
+	if start, end := l.LogStartOffset(), l.LogEndOffset(); l.Err() != nil || start != 3 || end != 4 {
+		t.Errorf("[%d, %d), %v", start, end, l.Err())
+	}
+}
