@@ -162,10 +162,7 @@ func (e explainer) Explain(ctx context.Context, name string) (handlers.GroupExpl
 		out.Members = append(out.Members, shown)
 	}
 	if r := d.Rebalance; !r.Began.IsZero() {
-		out.Rebalance = &handlers.ExplainedRebalance{Reason: r.Reason, Began: r.Began, Deadline: d.Until}
-		if !r.Ended.IsZero() {
-			out.Rebalance.Took = r.Ended.Sub(r.Began)
-		}
+		out.Rebalance = &handlers.ExplainedRebalance{Reason: r.Reason, Began: r.Began, Ended: r.Ended, Deadline: d.Until}
 	}
 	return out, nil
 }

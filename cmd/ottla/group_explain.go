@@ -195,10 +195,10 @@ func (s *story) tellRebalance(b *strings.Builder, now time.Time) {
 	switch {
 	case r == nil:
 		b.WriteString("\nIt has not rebalanced since this node coordinates it.\n")
-	case r.Took == 0:
+	case r.Ended.IsZero():
 		fmt.Fprintf(b, "\nIt has been rebalancing since %s (%s), because %s.\n", clock(r.Began), ago(now.Sub(r.Began)), r.Reason)
 	default:
-		fmt.Fprintf(b, "\nThe last rebalance began at %s (%s) and took %s, because %s.\n", clock(r.Began), ago(now.Sub(r.Began)), length(r.Took), r.Reason)
+		fmt.Fprintf(b, "\nThe last rebalance began at %s (%s) and took %s, because %s.\n", clock(r.Began), ago(now.Sub(r.Began)), length(r.Ended.Sub(r.Began)), r.Reason)
 	}
 }
 

@@ -65,7 +65,7 @@ func TestExplainInWords(t *testing.T) {
 				{ID: "m1", ClientID: "app", Host: "/10.0.0.1", Joined: noon.Add(-3 * time.Hour)},
 				{ID: "m2", ClientID: "app", Host: "/10.0.0.2", InstanceID: &instance},
 			},
-			Rebalance: &handlers.ExplainedRebalance{Reason: "member m3 left", Began: noon.Add(-65 * time.Second), Took: 5 * time.Second}}
+			Rebalance: &handlers.ExplainedRebalance{Reason: "member m3 left", Began: noon.Add(-65 * time.Second), Ended: noon.Add(-60 * time.Second)}}
 		change(e)
 		return e
 	}
@@ -97,6 +97,16 @@ Whoever has not come by 2026-01-02 12:04:00 (in 4m0s) is put out.
 It has been rebalancing since 2026-01-02 11:59:00 (1m0s ago), because member m1 joined.
 
 It is 1 record behind, 1m15s in time; furthest in t-3 with 1.
+`},
+		"empty": {story{Group: "g", State: "Empty", Inside: inside(func(e *handlers.GroupExplanation) {
+			e.State, e.Members = "Empty", nil
+			e.Rebalance = &handlers.ExplainedRebalance{Reason: "member m1 left", Began: noon.Add(-time.Minute), Ended: noon.Add(-time.Minute)}
+		})},
+			`Group g is Empty since 2026-01-02 11:59:00 (1m0s ago), with 0 members. Nobody reads.
+
+The last rebalance began at 2026-01-02 11:59:00 (1m0s ago) and took 0s, because member m1 left.
+
+It has read everything that it has offsets for.
 `},
 		"outside": {story{Group: "g", State: "Empty", Records: 5, Worst: &place{"t", 0, 5}},
 			"Group g is Empty, with 0 members. Nobody reads.\n\nIt is 5 records behind; furthest in t-0 with 5.\n"},

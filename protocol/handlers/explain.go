@@ -44,9 +44,9 @@ type ExplainedMember struct {
 
 // ExplainedRebalance is one rebalance.
 type ExplainedRebalance struct {
-	Reason string        `json:"reason"` // in words: who joined, left or fell silent
-	Began  time.Time     `json:"began"`
-	Took   time.Duration `json:"took_ns"` // 0 while it is under way
+	Reason string    `json:"reason"` // in words: who joined, left or fell silent
+	Began  time.Time `json:"began"`
+	Ended  time.Time `json:"ended,omitzero"` // zero while it is under way
 	// Deadline is when those who have not come by then are put out; zero once it is over.
 	Deadline time.Time `json:"deadline,omitzero"`
 }

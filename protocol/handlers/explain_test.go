@@ -18,7 +18,7 @@ type fakeExplainer map[string]error
 
 var explained = GroupExplanation{Group: "a/b c", State: "PreparingRebalance", Since: time.Unix(1000, 0).UTC(), Generation: 3, Leader: "m",
 	Members:   []ExplainedMember{{ID: "m", ClientID: "app", Host: "/10.0.0.1", Joined: time.Unix(900, 0).UTC(), Awaited: true}},
-	Rebalance: &ExplainedRebalance{Reason: "m2 left", Began: time.Unix(1000, 0).UTC(), Took: time.Second}}
+	Rebalance: &ExplainedRebalance{Reason: "m2 left", Began: time.Unix(1000, 0).UTC(), Ended: time.Unix(1001, 0).UTC()}}
 
 func (f fakeExplainer) Explain(_ context.Context, group string) (GroupExplanation, error) {
 	if group == explained.Group {
