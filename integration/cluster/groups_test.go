@@ -114,7 +114,7 @@ func TestMembersThatDieAreReplaced(t *testing.T) {
 			}
 		}
 	}
-	await(63) // six partitions, three members
+	await(63)                           // six partitions, three members
 	members[1].CloseAllowingRebalance() // a static member says nothing when it goes
 	await(62)
 }
