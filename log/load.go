@@ -69,7 +69,7 @@ func (l *Log) loadFolder(c *Config) error {
 	if found, err = l.dropDeleted(found, start); err != nil {
 		return err
 	}
-	if found, err = l.dropHeadless(found); err != nil {
+	if found, err = l.dropHeadless(found, start, known && point <= start); err != nil {
 		return err
 	}
 	if point <= start {
@@ -168,9 +168,14 @@ func (l *Log) dropDeleted(found []*segment.Segment, start protocol.Offset) ([]*s
 	return found[n:], l.discard(found[:n])
 }
 
-// dropHeadless deletes all segments of a log that was never durable and whose beginning a power cut has taken: what is left is no prefix of what was appended.
-func (l *Log) dropHeadless(found []*segment.Segment) ([]*segment.Segment, error) {
-	if len(found) == 0 || found[0].Base() == 0 || l.dir.vouched(l.tp) {
+// dropHeadless deletes all segments of a log of which nothing was durable (since it was reset, if unwritten: nothing past start is known to have been), and whose beginning a power cut has
+// taken: what is left is no prefix of what was appended. Retention moves the start durably before it deletes.
+func (l *Log) dropHeadless(found []*segment.Segment, start protocol.Offset, unwritten bool) ([]*segment.Segment, error) {
+	if len(found) == 0 {
+		return found, nil
+	}
+	base := found[0].Base()
+	if lost := base > 0 && !l.dir.vouched(l.tp) || base > start && unwritten; !lost {
 		return found, nil
 	}
 	l.dir.logger().Warn("log without its beginning is dropped: it was never durable", slog.String("partition", l.tp.String()), slog.Int64("base_offset", int64(found[0].Base())))

@@ -200,3 +200,24 @@ func TestGapBelowTheLogStart(t *testing.T) {
 		t.Errorf("[%d, %d), %v", start, end, l.Err())
 	}
 }
+
+// TestResetLogWithoutItsBeginning: what was appended since a reset and never durable may lose its beginning too.
+func TestResetLogWithoutItsBeginning(t *testing.T) {
+	c := DefaultConfig()
+	c.SegmentBytes = 200
+	mem := vfs.NewMem()
+	l := openLog(t, openStore(t, mem), c, NopObserver{})
+	mustAppend(t, l, records(nowMs(), "old"), 0)
+	mustFlush(t, l)
+	if err := l.ResetTo(12); err != nil {
+		t.Fatal(err)
+	}
+	mustFlush(t, l)
+	for range 3 {
+		mustAppend(t, l, records(nowMs(), string(make([]byte, 120))), 0)
+	}
+	l = openLog(t, openStore(t, without(t, mem, 12)), c, NopObserver{})
+	if start, end := l.LogStartOffset(), l.LogEndOffset(); l.Err() != nil || start != 12 || end != 12 {
+		t.Errorf("[%d, %d), %v", start, end, l.Err())
+	}
+}
