@@ -76,7 +76,7 @@ var unordered = map[string]bool{"ApiKeys": true, "SupportedFeatures": true, "Fin
 
 // partitionTables are the partitions that brokers collect in hash tables. (Kafka's Fetch answers name failures last, and then its topics again in the order of the request.)
 var partitionTables = map[string]bool{"FetchResponseTopicPartition": true, "ProduceResponseTopicPartition": true, "ListOffsetsResponseTopicPartition": true, "DeleteRecordsResponseTopicPartition": true, "OffsetForLeaderEpochResponseTopicPartition": true,
-	"DescribeLogDirsResponseDirTopicPartition": true, "ListConfigResourcesResponseConfigResource": true}
+	"DescribeLogDirsResponseDirTopicPartition": true, "ListConfigResourcesResponseConfigResource": true, "ListGroupsResponseGroup": true, "DescribeGroupsResponseGroup": true, "OffsetFetchResponseTopicPartition": true, "OffsetFetchResponseGroupTopicPartition": true}
 
 // oursAlone tells a config that Kafka has no name for.
 func oursAlone(v reflect.Value) bool {
@@ -208,6 +208,9 @@ func (n *rawNames) time(ms int64) string {
 // rawTimes finds timestamps in words.
 var rawTimes = regexp.MustCompile(`-?\b\d{13,19}\b`)
 
+// rawUUIDs finds what brokers make members' ids different with.
+var rawUUIDs = regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`)
+
 func (n *rawNames) port() string {
 	_, port, err := net.SplitHostPort(n.address)
 	if err != nil {
@@ -238,6 +241,7 @@ func (n *rawNames) text(s string) string {
 	for id, name := range n.producers {
 		s = strings.ReplaceAll(s, fmt.Sprintf("producer %d ", id), "producer "+name+" ")
 	}
+	s = rawUUIDs.ReplaceAllString(s, "UUID")
 	s = strings.ReplaceAll(s, n.address, "BROKER")
 	if port := n.port(); port != "" {
 		s = strings.ReplaceAll(s, port, "PORT")

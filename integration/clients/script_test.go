@@ -16,6 +16,8 @@ type step struct {
 	files map[string]string // written into $D first
 	// unordered output has lines in an order that means nothing (a hash table's): they are sorted.
 	unordered bool
+	until     string // left running once it has said this; what it said is another's, which
+	ends      string // names the step that was left running
 }
 
 const (

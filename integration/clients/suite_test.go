@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,10 +22,23 @@ import (
 // The same invocations against Apache Kafka and against ottla say the same, but for what differences.txt allows.
 func TestToolsSayTheSame(t *testing.T) {
 	libs := kafkaLibs(t)
-	theirs := transcript(t, libs, startKafka(t, libs))
-	ours := transcript(t, libs, startOttla(t))
 	allowed := differences(t)
-	steps := script()
+	for _, c := range []struct {
+		name  string
+		steps []step
+	}{{"topics", script()}, {"groups", groupSteps()}} {
+		t.Run(c.name, func(t *testing.T) { sayTheSame(t, libs, c.steps, allowed) })
+	}
+}
+
+func sayTheSame(t *testing.T, libs kafka.Libs, steps []step, allowed map[string]string) {
+	t.Helper()
+	peer, own := startKafka(t, libs), startOttla(t, "--set", "group.initial.rebalance.delay.ms=0")
+	var theirs, ours map[string]string
+	var both sync.WaitGroup
+	both.Go(func() { theirs = transcript(t, libs, peer, steps) })
+	both.Go(func() { ours = transcript(t, libs, own, steps) })
+	both.Wait()
 	differ := 0
 	for _, s := range steps {
 		same := theirs[s.name] == ours[s.name]
@@ -39,36 +54,64 @@ func TestToolsSayTheSame(t *testing.T) {
 			t.Errorf("%q (%s %s) differs.\nApache Kafka says:\n%s\nottla says:\n%s", s.name, s.tool, s.args, theirs[s.name], ours[s.name])
 		}
 	}
+	if *rawMinutes != "" {
+		writeTranscript(t, filepath.Join(*rawMinutes, path.Base(t.Name())+".txt"), steps, theirs)
+	}
 	t.Logf("%d of %d invocations differ", differ, len(steps))
 }
 
-// transcript runs the script against b: name → normalised output.
-func transcript(t *testing.T, libs kafka.Libs, b *broker) map[string]string {
+// transcript runs the steps against b: name → normalised output.
+func transcript(t *testing.T, libs kafka.Libs, b *broker, steps []step) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
 	out := map[string]string{}
-	for _, s := range script() {
+	members := map[string]*member{}
+	for _, s := range steps {
 		for name, text := range s.files {
 			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-				t.Fatal(err)
+				t.Error(err)
 			}
 		}
-		args := strings.Fields(strings.NewReplacer("$B", b.address, "$D", dir).Replace(s.args))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		cmd := libs.Tool(ctx, "256m", s.tool, args...)
-		if !strings.Contains(s.tool, ".") {
-			cmd = exec.CommandContext(ctx, s.tool, args...)
+		var said string
+		switch {
+		case s.until != "":
+			members[s.name] = startMember(t, s.command(t.Context(), libs, b, dir), s.until)
+		case s.ends != "":
+			said = members[s.ends].end(ctx, t)
+		default:
+			said = run(s.command(ctx, libs, b, dir), s.stdin)
 		}
-		said := normalise(b, run(cmd, s.stdin))
+		cancel()
+		said = normalise(b, said)
 		if s.unordered {
 			lines := strings.Split(said, "\n")
 			slices.Sort(lines)
 			said = strings.Join(lines, "\n")
 		}
 		out[s.name] = said
-		cancel()
 	}
 	return out
+}
+
+// command is the invocation of s against b.
+func (s step) command(ctx context.Context, libs kafka.Libs, b *broker, dir string) *exec.Cmd {
+	args := strings.Fields(strings.NewReplacer("$B", b.address, "$D", dir).Replace(s.args))
+	if !strings.Contains(s.tool, ".") {
+		return exec.CommandContext(ctx, s.tool, args...)
+	}
+	return libs.Tool(ctx, "256m", s.tool, args...)
+}
+
+func writeTranscript(t *testing.T, name string, steps []step, said map[string]string) {
+	t.Helper()
+	var b strings.Builder
+	for _, s := range steps {
+		fmt.Fprintf(&b, "=== %s\n> %s %s\n%s\n", s.name, s.tool, s.args, said[s.name])
+	}
+	if err := os.WriteFile(name, []byte(b.String()), 0o644); err != nil {
+		t.Error(err)
+	}
 }
 
 // What changes from run to run, or from broker to broker without meaning: ports, ids, times and rates.
@@ -83,6 +126,13 @@ var noise = []struct {
 	{regexp.MustCompile(`(?m)^%\d\|[\d.]+\|`), "%T|"},
 	{regexp.MustCompile(`CreateTime:\d{13}`), "CreateTime:T"},
 	{regexp.MustCompile(`/tmp/[\w/.-]+`), "PATH"},
+	{regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`), "UUID"},
+	{regexp.MustCompile(`Valid states are: [\w, ]+`), "Valid states are: STATES"}, // the tool's, in the order of a hash table
+	{regexp.MustCompile(`"timestamp":\d+`), `"timestamp":T`},
+	{regexp.MustCompile(`"size":[1-9]\d*`), `"size":SOME`},
+	{regexp.MustCompile(`"avg_throughput":[\d.]+`), `"avg_throughput":RATE`},
+	{regexp.MustCompile(`(?m)^\d{4}-[^,]+, \d{4}-[^,]+, ([\d.]+), [\d.]+, (\d+), .*$`), "T, T, $1, RATE, $2, RATES"},
+	{regexp.MustCompile(`(?m) {2,}|[ \t]+$`), " "}, // columns are as wide as what is in them
 	{regexp.MustCompile(`(?m)^\s+at .*\n`), ""},
 	{regexp.MustCompile(`(?s)Terminate batch.*`), "Terminate batch"},
 }

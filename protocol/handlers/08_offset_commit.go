@@ -14,7 +14,7 @@ package handlers
 //
 // Read on the group, else everything is GROUP_AUTHORIZATION_FAILED; Read on the topic, else its partitions are TOPIC_AUTHORIZATION_FAILED. Partitions that do not exist are
 // UNKNOWN_TOPIC_OR_PARTITION, ids UNKNOWN_TOPIC_ID. What is refused here comes before what the coordinator answers, a topic with both once. The coordinator checks member and generation,
-// and is not asked when nothing is left for it. Differs from Apache Kafka: nothing known.
+// and is not asked when nothing is left for it. Differs from Apache Kafka: a topic that is named twice is answered in one entry.
 
 import (
 	"github.com/twmb/franz-go/pkg/kerr"

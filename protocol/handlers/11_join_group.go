@@ -15,7 +15,7 @@ package handlers
 //
 // Read on the group is needed. The answer comes when the group has its members, which may take as long as its slowest member's rebalance time-out; later requests of the connection begin meanwhile, and are
 // answered after it, as order demands. (The Java consumer sends nothing between JoinGroup and its answer, librdkafka neither; both may send heartbeats between SyncGroup and its answer.)
-// Differs from Apache Kafka: nothing known.
+// Differs from Apache Kafka: a join that is refused leaves no empty group behind.
 
 import (
 	"github.com/twmb/franz-go/pkg/kerr"

@@ -71,7 +71,7 @@ func (a *offsetDeletion) check(t *kmsg.OffsetDeleteRequestTopic) []offsetDeleteI
 		}
 		return checkPartition(p.Partition, n)
 	}, fail)
-	if len(failed) > 0 {
+	if err != nil || len(failed) > 0 { // a topic that is refused is named even if no partition of it is
 		a.add(t.Topic, failed)
 	}
 	return rest

@@ -287,14 +287,17 @@ func TestOffsetDelete(t *testing.T) {
 	type in = kmsg.OffsetDeleteRequestTopicPartition
 	req := kmsg.NewPtrOffsetDeleteRequest()
 	req.Group = "g"
-	req.Topics = []kmsg.OffsetDeleteRequestTopic{{Topic: "nope", Partitions: []in{{}}}, {Topic: "t", Partitions: []in{{Partition: 0}, {Partition: 9}}}, {Topic: "secret", Partitions: []in{{}}}, {Topic: "t", Partitions: []in{{Partition: 1}}}}
+	req.Topics = []kmsg.OffsetDeleteRequestTopic{{Topic: "nope", Partitions: []in{{}}}, {Topic: "t", Partitions: []in{{Partition: 0}, {Partition: 9}}}, {Topic: "secret", Partitions: []in{{}}}, {Topic: "t", Partitions: []in{{Partition: 1}}}, {Topic: "bare"}}
 	var got []string
 	for _, topic := range ask[*kmsg.OffsetDeleteResponse](c, 0, req).Topics {
+		if len(topic.Partitions) == 0 {
+			got = append(got, topic.Topic)
+		}
 		for _, p := range topic.Partitions {
 			got = append(got, fmt.Sprintf("%s/%d=%d", topic.Topic, p.Partition, p.ErrorCode))
 		}
 	}
-	if want := []string{"nope/0=3", "t/9=3", "t/0=0", "t/1=0", "secret/0=29"}; !slices.Equal(got, want) {
+	if want := []string{"nope/0=3", "t/9=3", "t/0=0", "t/1=0", "secret/0=29", "bare"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	with(func() {
