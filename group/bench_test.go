@@ -179,7 +179,9 @@ func (b *bench) advance(d time.Duration) {
 			b.now = until
 			return
 		}
-		b.now = next
+		if next.After(b.now) {
+			b.now = next
+		}
 		b.expire()
 	}
 }

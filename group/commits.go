@@ -76,16 +76,18 @@ func (c *Coordinator) fetch(req *kmsg.OffsetFetchRequest, done func(kmsg.Respons
 
 // fetchGroup answers for one group.
 func (c *Coordinator) fetchGroup(version int16, g kmsg.OffsetFetchRequestGroup, done func(kmsg.OffsetFetchResponseGroup)) {
-	var ids func(string) (protocol.TopicID, bool)
-	if version >= versionOfTopicIDs {
-		ids = c.Topics.ID
-		for n := range g.Topics {
-			c.fillName(&g.Topics[n].Topic, g.Topics[n].TopicID)
+	byID := version >= versionOfTopicIDs
+	for n := range g.Topics {
+		t := &g.Topics[n]
+		if byID {
+			c.fillName(&t.Topic, t.TopicID)
+		} else {
+			t.TopicID, _ = c.Topics.ID(t.Topic) // what was committed for a topic that had the name before does not count
 		}
 	}
 	c.read(g.Group, func(s *Shard, committed protocol.Offset, _ time.Time) {
 		if g.Topics == nil {
-			done(s.offsets.FetchAll(committed, g.Group, ids))
+			done(s.offsets.FetchAll(committed, g.Group, c.Topics.ID, byID))
 		} else {
 			done(s.offsets.Fetch(committed, g))
 		}

@@ -60,7 +60,7 @@ func (c *Coordinator) Describe(ctx context.Context, group string) (Description, 
 	case a := <-answers:
 		if a.err == nil {
 			a.d.own()
-			c.measure(a.d.Partitions, a.now)
+			c.measure(ctx, a.d.Partitions, a.now)
 		}
 		return a.d, a.err
 	}
@@ -84,16 +84,18 @@ func (c *Coordinator) Lags(ctx context.Context) ([]PartitionLag, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.measure(all, asOf)
+		c.measure(ctx, all, asOf)
 		return all, nil
 	}
 }
 
-// partitions are what a group has committed.
+// partitions are what a group has committed, but for topics that were there before another of their name.
 func (s *Shard) partitions(committed protocol.Offset, group string) []PartitionLag {
 	var out []PartitionLag
 	for tp, commit := range s.offsets.All(committed, group) {
-		out = append(out, PartitionLag{TopicPartition: tp, Group: group, Committed: commit})
+		if id, ok := s.topics.ID(tp.Topic); !ok || commit.Meant(id) {
+			out = append(out, PartitionLag{TopicPartition: tp, Group: group, Committed: commit})
+		}
 	}
 	slices.SortFunc(out, byPartition)
 	return out
@@ -132,8 +134,8 @@ func (d *Description) own() {
 	slices.SortFunc(d.Partitions, byPartition)
 }
 
-// measure fills in the lags.
-func (c *Coordinator) measure(all []PartitionLag, now time.Time) {
+// measure fills in the lags. When ctx ends no more disks are read: ages are unknown from there on.
+func (c *Coordinator) measure(ctx context.Context, all []PartitionLag, now time.Time) {
 	for n := range all {
 		p := &all[n]
 		start, end, known := c.Topics.Bounds(p.TopicPartition)
@@ -148,6 +150,8 @@ func (c *Coordinator) measure(all []PartitionLag, now time.Time) {
 		next := max(p.Committed.Offset, start) // what was deleted unread is not there to be read
 		if p.Records = int64(max(end-next, 0)); p.Records == 0 {
 			p.Age = 0
+		} else if ctx.Err() != nil {
+			continue
 		} else if ms, err := c.Topics.Timestamp(p.TopicPartition, next); err == nil && ms != protocol.NoTimestamp {
 			p.Age = max(now.Sub(time.UnixMilli(ms)), 0)
 		}

@@ -13,6 +13,9 @@ import (
 
 const versionOfNamedProtocol = 5 // of SyncGroup: KIP-559 makes the protocol's type and name mandatory
 
+// maxSaid bounds, in bytes, what is kept of a member's protocols. One protocol of such a size could not be written: a group's record has a megabyte for all of its members.
+const maxSaid = 4 << 20
+
 // join answers a JoinGroup: when the generation is complete, or at once with an error.
 func (c *Coordinator) join(client protocol.Client, req *kmsg.JoinGroupRequest, done func(kmsg.Response)) {
 	answer := func(resp *kmsg.JoinGroupResponse) {
@@ -31,6 +34,14 @@ func (c *Coordinator) join(client protocol.Client, req *kmsg.JoinGroupRequest, d
 		return
 	case session < c.Settings.MinSession || session > c.Settings.MaxSession:
 		refuse(kerr.InvalidSessionTimeout)
+		return
+	}
+	said := 0
+	for n := range req.Protocols {
+		said += len(req.Protocols[n].Name) + len(req.Protocols[n].Metadata)
+	}
+	if said > maxSaid {
+		refuse(protocol.Errorf(kerr.InvalidRequest, "a member's protocols are %d bytes, at most %d are kept", said, maxSaid))
 		return
 	}
 	for n := range req.Protocols {

@@ -155,7 +155,7 @@ func (s *story) words(now time.Time) string {
 // meaning is what a state means for who reads.
 var meaning = map[string]string{
 	"Empty":               " Nobody reads.",
-	"PreparingRebalance":  " Nobody reads until all of them have joined again, or their time is up.",
+	"PreparingRebalance":  " Nobody reads until all of them have joined, or their time is up.",
 	"CompletingRebalance": " Nobody reads until the leader has assigned the partitions.",
 	"Stable":              " Every member has its partitions.",
 }
@@ -169,14 +169,25 @@ func (s *story) tellMembers(b *strings.Builder, now time.Time) {
 			tellMember(b, &m, now)
 		}
 		if r := s.Inside.Rebalance; r != nil && !r.Deadline.IsZero() {
-			fmt.Fprintf(b, "Whoever has not come by %s (in %s) is put out.\n", clock(r.Deadline), length(r.Deadline.Sub(now)))
+			fmt.Fprintf(b, "Whoever has not come by %s (in %s) is put out%s.\n", clock(r.Deadline), length(r.Deadline.Sub(now)), staticStays(awaited))
 		}
 	case len(s.Inside.Members) > 0:
 		fmt.Fprintf(b, "\nIts members, in generation %d:\n", s.Inside.Generation)
 		for _, m := range s.Inside.Members {
 			tellMember(b, &m, now)
 		}
+		if r := s.Inside.Rebalance; r != nil && !r.Deadline.IsZero() && s.Inside.State == "PreparingRebalance" {
+			fmt.Fprintf(b, "All have joined. Others may still come before it begins, at %s (in %s) or a little later.\n", clock(r.Deadline), length(r.Deadline.Sub(now)))
+		}
 	}
+}
+
+// staticStays tells of members that keep their place while their sessions last (KIP-345).
+func staticStays(awaited []handlers.ExplainedMember) string {
+	if slices.ContainsFunc(awaited, func(m handlers.ExplainedMember) bool { return m.InstanceID != nil }) {
+		return ", but for who has an instance, who may come until its session is over"
+	}
+	return ""
 }
 
 func tellMember(b *strings.Builder, m *handlers.ExplainedMember, now time.Time) {
@@ -192,13 +203,15 @@ func tellMember(b *strings.Builder, m *handlers.ExplainedMember, now time.Time) 
 
 func (s *story) tellRebalance(b *strings.Builder, now time.Time) {
 	r := s.Inside.Rebalance
-	switch {
-	case r == nil:
+	if r == nil {
 		b.WriteString("\nIt has not rebalanced since this node coordinates it.\n")
-	case r.Ended.IsZero():
-		fmt.Fprintf(b, "\nIt has been rebalancing since %s (%s), because %s.\n", clock(r.Began), ago(now.Sub(r.Began)), r.Reason)
-	default:
-		fmt.Fprintf(b, "\nThe last rebalance began at %s (%s) and took %s, because %s.\n", clock(r.Began), ago(now.Sub(r.Began)), length(r.Ended.Sub(r.Began)), r.Reason)
+		return
+	}
+	why := strings.TrimSuffix(r.Reason, ".") // Kafka's words, some of which are a sentence
+	if r.Ended.IsZero() {
+		fmt.Fprintf(b, "\nIt has been rebalancing since %s (%s), because: %s.\n", clock(r.Began), ago(now.Sub(r.Began)), why)
+	} else {
+		fmt.Fprintf(b, "\nThe last rebalance began at %s (%s) and took %s, because: %s.\n", clock(r.Began), ago(now.Sub(r.Began)), length(r.Ended.Sub(r.Began)), why)
 	}
 }
 

@@ -65,7 +65,7 @@ func TestExplainInWords(t *testing.T) {
 				{ID: "m1", ClientID: "app", Host: "/10.0.0.1", Joined: noon.Add(-3 * time.Hour)},
 				{ID: "m2", ClientID: "app", Host: "/10.0.0.2", InstanceID: &instance},
 			},
-			Rebalance: &handlers.ExplainedRebalance{Reason: "member m3 left", Began: noon.Add(-65 * time.Second), Ended: noon.Add(-60 * time.Second)}}
+			Rebalance: &handlers.ExplainedRebalance{Reason: "member m3 left", Began: noon.Add(-65 * time.Second), Ended: noon.Add(-time.Minute)}}
 		change(e)
 		return e
 	}
@@ -80,7 +80,7 @@ Its members, in generation 4:
   m1, client "app" at 10.0.0.1, a member since 2026-01-02 09:00:00 (3h0m ago)
   m2, client "app" at 10.0.0.2, instance "i1"
 
-The last rebalance began at 2026-01-02 11:58:55 (1m5s ago) and took 5s, because member m3 left.
+The last rebalance began at 2026-01-02 11:58:55 (1m5s ago) and took 5s, because: member m3 left.
 
 It has read everything that it has offsets for.
 `},
@@ -88,23 +88,38 @@ It has read everything that it has offsets for.
 			e.State, e.Members[1].Awaited = "PreparingRebalance", true
 			e.Rebalance = &handlers.ExplainedRebalance{Reason: "member m1 joined", Began: noon.Add(-time.Minute), Deadline: noon.Add(4 * time.Minute)}
 		})},
-			`Group g is PreparingRebalance since 2026-01-02 11:59:00 (1m0s ago), with 2 members. Nobody reads until all of them have joined again, or their time is up.
+			`Group g is PreparingRebalance since 2026-01-02 11:59:00 (1m0s ago), with 2 members. Nobody reads until all of them have joined, or their time is up.
 
 It waits for 1 of 2 members:
   m2, client "app" at 10.0.0.2, instance "i1"
-Whoever has not come by 2026-01-02 12:04:00 (in 4m0s) is put out.
+Whoever has not come by 2026-01-02 12:04:00 (in 4m0s) is put out, but for who has an instance, who may come until its session is over.
 
-It has been rebalancing since 2026-01-02 11:59:00 (1m0s ago), because member m1 joined.
+It has been rebalancing since 2026-01-02 11:59:00 (1m0s ago), because: member m1 joined.
 
 It is 1 record behind, 1m15s in time; furthest in t-3 with 1.
 `},
-		"empty": {story{Group: "g", State: "Empty", Inside: inside(func(e *handlers.GroupExplanation) {
+		"beginning": {story{Group: "g", State: "PreparingRebalance", Members: 1, Inside: inside(func(e *handlers.GroupExplanation) {
+			e.State, e.Members, e.Generation = "PreparingRebalance", e.Members[:1], 0
+			e.Rebalance = &handlers.ExplainedRebalance{Reason: "m1 came", Began: noon.Add(-time.Minute), Deadline: noon.Add(2 * time.Second)}
+		})},
+			`Group g is PreparingRebalance since 2026-01-02 11:59:00 (1m0s ago), with 1 member. Nobody reads until all of them have joined, or their time is up.
+
+Its members, in generation 0:
+  m1, client "app" at 10.0.0.1, a member since 2026-01-02 09:00:00 (3h0m ago)
+All have joined. Others may still come before it begins, at 2026-01-02 12:00:02 (in 2s) or a little later.
+
+It has been rebalancing since 2026-01-02 11:59:00 (1m0s ago), because: m1 came.
+
+It has read everything that it has offsets for.
+`},
+		// The last member went, and nobody had to be waited for: it took no time, and is over.
+		"left": {story{Group: "g", State: "Empty", Inside: inside(func(e *handlers.GroupExplanation) {
 			e.State, e.Members = "Empty", nil
-			e.Rebalance = &handlers.ExplainedRebalance{Reason: "member m1 left", Began: noon.Add(-time.Minute), Ended: noon.Add(-time.Minute)}
+			e.Rebalance = &handlers.ExplainedRebalance{Reason: "removing member m1 on heartbeat expiration.", Began: noon.Add(-time.Minute), Ended: noon.Add(-time.Minute)}
 		})},
 			`Group g is Empty since 2026-01-02 11:59:00 (1m0s ago), with 0 members. Nobody reads.
 
-The last rebalance began at 2026-01-02 11:59:00 (1m0s ago) and took 0s, because member m1 left.
+The last rebalance began at 2026-01-02 11:59:00 (1m0s ago) and took 0s, because: removing member m1 on heartbeat expiration.
 
 It has read everything that it has offsets for.
 `},

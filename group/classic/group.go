@@ -87,6 +87,7 @@ func (g *group) add(m *member, protocolType string) {
 // drop takes a member out. The caller has answered what waits, and stopped its timer.
 func (g *group) drop(m *member) {
 	g.members = slices.DeleteFunc(g.members, func(o *member) bool { return o == m })
+	m.gone = true
 	delete(g.byID, m.id)
 	g.count(m, -1)
 	g.settle(m)

@@ -34,6 +34,8 @@ type Groups struct {
 	deadlines deadlines
 	// now is when the last operation was: committed and failed writes have no time of their own.
 	now time.Time
+	// answered are members whose request waited for a write. Their sessions begin with the next call of Expire, which is at once: the log may have taken longer than a session.
+	answered []*member
 }
 
 // New returns the groups of a shard whose log is yet to be replayed.
@@ -57,7 +59,12 @@ func (s *Groups) Loaded(now time.Time) runtime.Effects {
 }
 
 // Deadline is when Expire wants to be called; zero for never.
-func (s *Groups) Deadline() time.Time { return s.deadlines.next() }
+func (s *Groups) Deadline() time.Time {
+	if len(s.answered) > 0 {
+		return s.now
+	}
+	return s.deadlines.next()
+}
 
 // maxExpired bounds, in bytes, what one call of Expire writes: when a coordinator has been loaded, the members of many groups may be silent at once.
 const maxExpired = 256 << 10
@@ -65,6 +72,13 @@ const maxExpired = 256 << 10
 // Expire ends sessions and rebalances whose time is over. What is more than one append takes waits for the next call, which is at once.
 func (s *Groups) Expire(now time.Time) runtime.Effects {
 	t := s.begin(now)
+	for _, m := range s.answered {
+		if !m.gone {
+			s.heard(m, m.sessionTimeout)
+		}
+	}
+	clear(s.answered)
+	s.answered = s.answered[:0]
 	for t.size < maxExpired {
 		due := s.deadlines.pop(now)
 		if due == nil {
@@ -91,9 +105,21 @@ func (s *Groups) begin(now time.Time) *turn {
 	return &turn{now: now}
 }
 
+// liveGroup is the live group of an id, nil if there is none. Who is in a group is in a live one. Where the last member went and the group was deleted in one append that
+// failed, the log still has what was forgotten here: its members are taken in again, and given a session, as after a load.
+func (s *Groups) liveGroup(id string) *group {
+	if g, ok := s.live[id]; ok {
+		return g
+	}
+	if i, ok := s.images.Get(id); ok && len(i.Members) > 0 {
+		return s.revive(id, i)
+	}
+	return nil
+}
+
 // find is the group of an id, nil if there is none. A group in which nobody is comes from its image and is not kept.
 func (s *Groups) find(id string) *group {
-	if g, ok := s.live[id]; ok {
+	if g := s.liveGroup(id); g != nil {
 		return g
 	}
 	if i, ok := s.images.Get(id); ok {

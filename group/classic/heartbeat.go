@@ -13,7 +13,7 @@ const versionOfGroupNotFound = 9 // of OffsetCommit
 // Heartbeat says that a member is there. The answer is nil, or a wire error: REBALANCE_IN_PROGRESS asks it to join anew. It touches no log.
 func (s *Groups) Heartbeat(now time.Time, req *kmsg.HeartbeatRequest) error {
 	s.now = now
-	g := s.live[req.Group] // who is in a group is in a live one
+	g := s.liveGroup(req.Group)
 	if g == nil {
 		return kerr.UnknownMemberID
 	}
@@ -35,7 +35,7 @@ func (s *Groups) Heartbeat(now time.Time, req *kmsg.HeartbeatRequest) error {
 // MayCommit tells whether somebody may commit offsets for a group: a member of its generation, or whoever asks while nobody is in the group. For a member it counts as a heartbeat.
 func (s *Groups) MayCommit(now time.Time, req *kmsg.OffsetCommitRequest) error {
 	s.now = now
-	g := s.live[req.Group]
+	g := s.liveGroup(req.Group)
 	if g == nil {
 		if _, ok := s.images.Get(req.Group); !ok && req.Generation >= 0 {
 			if req.Version >= versionOfGroupNotFound {

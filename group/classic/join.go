@@ -12,6 +12,10 @@ import (
 	"ottla/protocol"
 )
 
+// maxPending bounds how many of a group have been given a member id and have not joined with it. It costs its asker a request, and memory here until the session is over that
+// the request asked for; so many at a time come to no group.
+const maxPending = 10_000
+
 const (
 	versionOfTwoTimeouts    = 1 // before, a member's session timeout is its rebalance timeout
 	versionOfKnownMemberID  = 4 // KIP-394: a dynamic member is given its id before it joins
@@ -98,6 +102,8 @@ func (s *Groups) joinUnknown(t *turn, g *group, c protocol.Client, req *kmsg.Joi
 	switch {
 	case req.InstanceID != nil && g.statics[*req.InstanceID] != nil:
 		s.replaceStatic(t, g, g.statics[*req.InstanceID], id, req, done)
+	case req.InstanceID == nil && req.Version >= versionOfKnownMemberID && len(g.pending) >= maxPending:
+		done(joinError("", kerr.CoordinatorNotAvailable)) // it comes again later
 	case req.InstanceID == nil && req.Version >= versionOfKnownMemberID:
 		p := &pending{client: c.ID, since: t.now, session: newTimer(func(t *turn) {
 			delete(g.pending, id)

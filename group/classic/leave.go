@@ -22,7 +22,7 @@ func (s *Groups) Leave(now time.Time, req *kmsg.LeaveGroupRequest) (runtime.Effe
 	if req.Version < versionOfManyMembers {
 		leaving = []kmsg.LeaveGroupRequestMember{{MemberID: req.MemberID}}
 	}
-	g := s.live[req.Group]
+	g := s.liveGroup(req.Group)
 	var gone, reasons []string
 	for _, l := range leaving {
 		err := error(kerr.UnknownMemberID)
@@ -30,7 +30,11 @@ func (s *Groups) Leave(now time.Time, req *kmsg.LeaveGroupRequest) (runtime.Effe
 			err = s.leave(g, l)
 		}
 		if err == nil {
-			gone = append(gone, l.MemberID)
+			if l.MemberID == "" {
+				gone = append(gone, *l.InstanceID)
+			} else {
+				gone = append(gone, l.MemberID)
+			}
 			if l.Reason != nil && *l.Reason != "" {
 				reasons = append(reasons, *l.Reason)
 			}

@@ -28,6 +28,8 @@ type member struct {
 	isNew bool
 	// owesSync: it was told the generation and has not asked for its assignment yet.
 	owesSync bool
+	// gone: it is out of its group, or another has taken its place.
+	gone bool
 
 	session *timer
 	// came is when it joined the group, since when it began to wait for the generation to come, heard when it was heard of last. Zero: before the coordinator was loaded.

@@ -34,6 +34,9 @@ func (s *Groups) prepareRebalance(t *turn, g *group, reason string) {
 	}
 }
 
+// maxReason bounds, in bytes, what is kept of a reason: it is in part what clients and their names say, and is kept for as long as the group.
+const maxReason = 1000
+
 // interrupt ends what a group is doing; a rebalance has begun then. It tells whether the group was empty.
 func (s *Groups) interrupt(now time.Time, g *group, reason string) (first bool) {
 	if g.state == completing {
@@ -43,6 +46,9 @@ func (s *Groups) interrupt(now time.Time, g *group, reason string) (first bool) 
 	first = g.state == empty
 	g.initialDelay = 0
 	g.transition(now, preparing)
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
+	}
 	g.rebalance = Rebalance{Reason: reason, Began: now}
 	return first
 }
@@ -78,6 +84,9 @@ func (s *Groups) joinTimeout(t *turn, g *group) {
 	s.complete(t, g)
 }
 
+// leastWait is between two looks for static members that are away. Their rebalance timeouts come from clients and may be 0: the timer would be due again at once, for ever.
+const leastWait = time.Second
+
 // complete ends the joining. Dynamic members that have not joined are out; static ones stay, until their session ends.
 func (s *Groups) complete(t *turn, g *group) {
 	s.deadlines.stop(g.joinTimer)
@@ -88,7 +97,7 @@ func (s *Groups) complete(t *turn, g *group) {
 		}
 	}
 	if len(g.members) > 0 && !g.electLeader() {
-		s.deadlines.set(g.joinTimer, t.now.Add(g.rebalanceTimeout())) // only static members, none of which came
+		s.deadlines.set(g.joinTimer, t.now.Add(max(g.rebalanceTimeout(), leastWait))) // only static members, none of which came
 		return
 	}
 	g.generation++
@@ -148,7 +157,7 @@ func (s *Groups) clearAssignments(g *group, err error) {
 	for _, m := range g.members {
 		m.assignment = nil
 		if m.answerSync(syncError(err)) {
-			s.heard(m, m.sessionTimeout)
+			s.answered = append(s.answered, m)
 		}
 	}
 }

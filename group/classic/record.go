@@ -98,7 +98,7 @@ func (s *Groups) Apply(key, value []byte, hasOffsets func(group string) bool) er
 		if hasOffsets(k.Group) {
 			s.images.Set(strings.Clone(k.Group), simpleGroup)
 		} else {
-			s.images.Delete(k.Group)
+			s.images.Delete(strings.Clone(k.Group)) // the timeline keeps it, to bring the group back
 		}
 		return nil
 	}

@@ -52,7 +52,7 @@ func (s *Groups) replaced(g *group, m *member, generation int32, version int16, 
 		resp.LeaderID = formerLeader
 	}
 	g.answerJoin(m, resp)
-	s.heard(m, m.sessionTimeout)
+	s.answered = append(s.answered, m)
 }
 
 // replaceFailed gives the place back: the log knows only the former id.
@@ -62,7 +62,7 @@ func (s *Groups) replaceFailed(g *group, m, old *member, before said, err error)
 	}
 	g.answerJoin(m, joinError("", err))
 	g.update(m, before)
-	s.heard(s.swap(g, m, old.id), before.sessionTimeout)
+	s.answered = append(s.answered, s.swap(g, m, old.id))
 }
 
 // swap puts a copy of a static member with another id in its place. Whatever the old one waits for is fenced.
@@ -77,6 +77,7 @@ func (s *Groups) swap(g *group, old *member, id string) *member {
 			g.members[n] = m
 		}
 	}
+	old.gone = true
 	delete(g.byID, old.id)
 	g.byID[id] = m
 	g.statics[*m.instance] = m

@@ -79,7 +79,7 @@ func (s *Groups) assign(t *turn, g *group, req *kmsg.SyncGroupRequest) {
 		for _, m := range g.members {
 			m.assignment = assignments[m.id]
 			if m.answerSync(assigned(g, m)) {
-				s.heard(m, m.sessionTimeout)
+				s.answered = append(s.answered, m)
 			}
 		}
 	}, func(err error) {

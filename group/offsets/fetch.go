@@ -37,9 +37,9 @@ func (s *Store) Fetch(committed protocol.Offset, req kmsg.OffsetFetchRequestGrou
 	return resp
 }
 
-// FetchAll answers with all offsets of a group as of committed, by topic and partition. With ids, which gives the id of a name, topics are told by their ids: those that have none are
-// left out, as in Apache Kafka, and so are offsets that were committed for another topic of that name.
-func (s *Store) FetchAll(committed protocol.Offset, group string, ids func(topic string) (protocol.TopicID, bool)) kmsg.OffsetFetchResponseGroup {
+// FetchAll answers with all offsets of a group as of committed, by topic and partition. ids gives the id of a name: offsets that were committed for another topic of that name are
+// left out. Where topics are told by their ids, so are those that have none, as in Apache Kafka.
+func (s *Store) FetchAll(committed protocol.Offset, group string, ids func(topic string) (protocol.TopicID, bool), byID bool) kmsg.OffsetFetchResponseGroup {
 	resp := kmsg.OffsetFetchResponseGroup{Group: group, Topics: []kmsg.OffsetFetchResponseGroupTopic{}} // an empty list, not null
 	of, ok := s.groups.GetAt(int64(committed), group)
 	if !ok {
@@ -50,11 +50,9 @@ func (s *Store) FetchAll(committed protocol.Offset, group string, ids func(topic
 		commits[tp] = c
 	}
 	for _, tp := range slices.SortedFunc(maps.Keys(commits), byName) {
-		var id protocol.TopicID
-		if ids != nil {
-			if id, ok = ids(tp.Topic); !ok || !commits[tp].Meant(id) {
-				continue
-			}
+		id, known := ids(tp.Topic)
+		if byID && !known || !commits[tp].Meant(id) {
+			continue
 		}
 		if n := len(resp.Topics); n == 0 || resp.Topics[n-1].Topic != tp.Topic {
 			resp.Topics = append(resp.Topics, kmsg.OffsetFetchResponseGroupTopic{Topic: tp.Topic, TopicID: id})

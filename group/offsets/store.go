@@ -60,9 +60,9 @@ func (s *Store) remove(k kmsg.OffsetCommitKey) {
 	if !ok {
 		return
 	}
-	of.Delete(protocol.TopicPartition{Topic: k.Topic, Partition: k.Partition})
+	of.Delete(protocol.TopicPartition{Topic: strings.Clone(k.Topic), Partition: k.Partition}) // cloned, as the timeline keeps it to bring the offset back
 	if of.Len() == 0 {
-		s.groups.Delete(k.Group)
+		s.groups.Delete(strings.Clone(k.Group))
 	}
 }
 

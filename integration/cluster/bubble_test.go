@@ -15,13 +15,17 @@ import (
 	"ottla/protocol/memnet"
 )
 
+// bubbleHost is the node's in a bubble's network.
+const bubbleHost = "10.0.0.1"
+
 // startBubbleNode starts a node with a memory disk and an in-process network: everything inside the bubble of the test.
 func startBubbleNode(t *testing.T, disk vfs.FS, properties map[string]string) *node {
 	t.Helper()
 	network := memnet.New()
-	n := startNode(t, ottla.Config{Data: "/data", Listen: "10.0.0.1:9092", Advertise: "10.0.0.1:9092", FS: disk, Properties: properties,
+	n := startNode(t, ottla.Config{Data: "/data", Listen: bubbleHost + ":9092", Advertise: bubbleHost + ":9092", FS: disk, Properties: properties,
 		ListenFunc: func(_ context.Context, _, address string) (net.Listener, error) { return network.Listen(address) }})
-	n.opts = []kgo.Opt{kgo.SeedBrokers("10.0.0.1:9092"), kgo.Dialer(network.Dial)}
+	n.network = network
+	n.opts = []kgo.Opt{kgo.SeedBrokers(bubbleHost + ":9092"), kgo.Dialer(network.Dial)}
 	return n
 }
 

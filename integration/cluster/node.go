@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ottla"
+	"ottla/protocol/memnet"
 )
 
 // quiet drops what a node logs.
@@ -22,7 +23,8 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 // node is a running node and how clients reach it.
 type node struct {
 	*ottla.Node
-	opts []kgo.Opt // how a client connects
+	opts    []kgo.Opt       // how a client connects
+	network *memnet.Network // that of a node in a bubble
 }
 
 // startNode starts a node on a real port and a real folder (unless c says otherwise) and closes it when the test ends.

@@ -19,7 +19,8 @@ package handlers
 //	v18 a follower's high watermark (KIP-1166)
 //
 // The answer holds at most max_bytes (and fetch.max.bytes) over all and partition_max_bytes of each partition, but always one if there is any to read. With fewer than
-// min_bytes and no error it waits up to max_wait_ms; everything is read again before it leaves, so that a waiting fetch pins no file.
+// min_bytes and no error it waits up to max_wait_ms; everything is read again before it leaves, so that a waiting fetch pins no file. That a partition is not there, or not the
+// caller's to read, hastens nothing while there are others to wait for, as in Kafka: clients go on asking for a topic that was deleted until they hear of it, one request after the other.
 // With read_committed it ends at the last stable offset and lists no aborted transactions, as there are no transactions yet.
 //
 // Not done: replication. A replica id from 0 on is TOPIC_AUTHORIZATION_FAILED for every partition, which is what Kafka answers to a client that is no broker of its cluster.
@@ -63,6 +64,7 @@ type fetchCall struct {
 	reads   []fetchRead
 	out     log.ReadResult // here because a Partition is an interface: a local one would be allocated
 	bytes   int            // of all reads
+	found   bool           // there is a partition to wait for
 	urgent  bool           // something besides records has to be told
 	leaders []wire.NodeEndpoint
 	waiter  purgatory.Waiter
@@ -141,7 +143,7 @@ func (f *fetchCall) begin() error {
 	f.maxBytes = max(0, min(int(f.scanner.MaxBytes), f.h.limitsOf(f.img).fetchMaxBytes))
 	f.minBytes = min(int(f.scanner.MinBytes), f.maxBytes)
 	f.read()
-	f.short = !f.urgent && f.bytes < f.minBytes && f.scanner.MaxWaitMs > 0 && len(f.reads) > 0 && f.holdReads()
+	f.short = !f.urgent && f.bytes < f.minBytes && f.scanner.MaxWaitMs > 0 && f.found && f.holdReads()
 	if !f.short {
 		f.answer()
 	}
@@ -223,7 +225,7 @@ func (r *imageResolver) Topic(name []byte) (string, protocol.TopicID) {
 // read reads every partition in the session's order, each within what the ones before it have left of the answer's bytes.
 func (f *fetchCall) read() {
 	f.reads, f.leaders = f.reads[:0], f.leaders[:0]
-	f.bytes, f.urgent = 0, false
+	f.bytes, f.found, f.urgent = 0, false, false
 	name, allowed := "", false
 	f.session.Each(func(p *session.Partition) {
 		if p.Topic != name {
@@ -236,6 +238,7 @@ func (f *fetchCall) read() {
 			r.part, err = f.h.leader(topic, true, p.Index)
 		}
 		if err == nil {
+			f.found = true
 			err = f.readOne(r)
 		}
 		if err != nil {
@@ -291,13 +294,14 @@ func (f *fetchCall) readOne(r *fetchRead) error {
 var noAborted = []wire.AbortedTransaction{}
 
 func (f *fetchCall) fail(r *fetchRead, topic *image.Topic, err error) {
-	f.urgent = true
 	code := protocol.ErrorCode(err)
 	f.c.Reply.SetError(code)
 	r.result = wire.FailedFetch(r.asked.Index, code)
 	switch code {
 	case kerr.TopicAuthorizationFailed.Code, kerr.UnknownTopicOrPartition.Code, kerr.UnknownTopicID.Code:
+		f.urgent = f.urgent || r.part != nil
 	default:
+		f.urgent = true
 		r.result.Aborted = nil // as Kafka's: empty where the partition was not found, null where it could not be read
 	}
 	if f.c.Version >= leadersSince && (errors.Is(err, kerr.NotLeaderForPartition) || errors.Is(err, kerr.FencedLeaderEpoch)) {
@@ -313,7 +317,9 @@ func (f *fetchCall) wait() {
 	f.c.Park(f)
 	f.h.Purgatory.Start(&f.waiter, f.c, f.c.Received.Add(min(time.Duration(f.scanner.MaxWaitMs)*time.Millisecond, maxWait)))
 	for i := range f.reads {
-		f.waiter.Bytes(f.reads[i].part.Waiters(), f.reads[i].seen)
+		if part := f.reads[i].part; part != nil {
+			f.waiter.Bytes(part.Waiters(), f.reads[i].seen)
+		}
 	}
 	f.waiter.Ready(int64(f.minBytes - f.bytes))
 }

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 
@@ -216,6 +217,34 @@ func TestFetchWaits(t *testing.T) {
 			t.Errorf("got %+v", resp)
 		}
 	})
+}
+
+// A topic that was deleted is told with what there is to tell of the others, and not at once, for ever again.
+func TestFetchWaitsBesideWhatIsNotThere(t *testing.T) {
+	for _, version := range []int16{12, 18} {
+		b := newBroker(t)
+		c := b.dial(t)
+		req := fetchRequest(version, fetchOf("nope", 0, 0), fetchOf("t", 0, 0), fetchOf("t", 9, 0))
+		req.MaxWaitMillis = 60_000
+		c.send(version, req)
+		waitFor(t, func() bool { _, bytes := b.p0.waiters.Waiting(); return bytes })
+		stored := b.p0.fill(t, 1)
+		var codes []int16
+		for _, topic := range answerTo[*kmsg.FetchResponse](c, version, req).Topics {
+			for _, p := range topic.Partitions {
+				if codes = append(codes, p.ErrorCode); p.ErrorCode == 0 && !bytes.Equal(p.RecordBatches, stored) {
+					t.Errorf("got %+v", p)
+				}
+			}
+		}
+		want := []int16{kerr.UnknownTopicOrPartition.Code, 0, kerr.UnknownTopicOrPartition.Code}
+		if version >= 13 {
+			want[0] = kerr.UnknownTopicID.Code
+		}
+		if !slices.Equal(codes, want) {
+			t.Errorf("version %d: codes %v, want %v", version, codes, want)
+		}
+	}
 }
 
 func TestFetchWaitEnds(t *testing.T) {

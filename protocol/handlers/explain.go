@@ -46,7 +46,7 @@ type ExplainedMember struct {
 type ExplainedRebalance struct {
 	Reason string    `json:"reason"` // in words: who joined, left or fell silent
 	Began  time.Time `json:"began"`
-	Ended  time.Time `json:"ended,omitzero"` // zero while it is under way
+	Ended  time.Time `json:"ended,omitzero"` // zero while it is under way; of a group that its last member leaves it is when it began
 	// Deadline is when those who have not come by then are put out; zero once it is over.
 	Deadline time.Time `json:"deadline,omitzero"`
 }

@@ -52,10 +52,17 @@ func (r *request) createTopic(name string, timeout time.Duration, answer func() 
 		if created != nil {
 			for _, t := range created.Topics {
 				if t.ErrorCode != 0 && r.Controller.Image().Topic(name) == nil {
-					r.Logger.Warn("internal topic could not be created", "topic", name, "code", t.ErrorCode, "reason", t.ErrorMessage)
+					r.Logger.Warn("internal topic could not be created", "topic", name, "code", t.ErrorCode, "reason", orEmpty(t.ErrorMessage))
 				}
 			}
 		}
 		return answer()
 	})
+}
+
+func orEmpty(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
 }
