@@ -210,9 +210,15 @@ func (l *Log) applied(h *batch.Header, b []byte, now int64) {
 
 // appendReplica writes batches that carry their offsets already, all in one write. They follow the log's end: offsets and epochs never fall.
 func (l *Log) appendReplica(records []byte, c *Config, info *AppendInfo) error {
-	first, last, n, err := checkReplica(records)
+	first, last, n, gaps, err := checkReplica(records)
 	if err != nil {
 		return err
+	}
+	if l.cleaned.Load() == neverCleaned && (gaps || first.BaseOffset > protocol.Offset(l.end.Load())) {
+		// The leader's log was compacted, be it long ago.
+		if err := l.noteCleaning(); err != nil {
+			return storageError(err)
+		}
 	}
 	now := nowMs()
 	err = func() error {
@@ -256,28 +262,29 @@ func (l *Log) appendReplica(records []byte, c *Config, info *AppendInfo) error {
 	return nil
 }
 
-// checkReplica checks every batch of what a leader has sent, and that they follow one another.
-func checkReplica(records []byte) (first, last batch.Header, n int, err error) {
+// checkReplica checks every batch of what a leader has sent, and that they follow one another; gaps says that there are some between their offsets.
+func checkReplica(records []byte) (first, last batch.Header, n int, gaps bool, err error) {
 	if len(records) == 0 {
-		return first, last, 0, protocol.Errorf(kerr.CorruptMessage, "nothing to append")
+		return first, last, 0, false, protocol.Errorf(kerr.CorruptMessage, "nothing to append")
 	}
 	for rest := records; len(rest) > 0; {
 		var h batch.Header
 		if err := batch.ParseHeader(rest, &h); err != nil {
-			return first, last, 0, err
+			return first, last, 0, false, err
 		}
 		if h.Size() > len(rest) || !batch.CheckCRC(rest) {
-			return first, last, 0, protocol.Errorf(kerr.CorruptMessage, "record batch at offset %d is corrupt", h.BaseOffset)
+			return first, last, 0, false, protocol.Errorf(kerr.CorruptMessage, "record batch at offset %d is corrupt", h.BaseOffset)
 		}
 		if n == 0 {
 			first = h
 		} else if h.BaseOffset <= last.LastOffset() || h.LeaderEpoch < last.LeaderEpoch {
-			return first, last, 0, protocol.Errorf(kerr.CorruptMessage, "record batch at offset %d of epoch %d follows offset %d of epoch %d", h.BaseOffset, h.LeaderEpoch, last.LastOffset(), last.LeaderEpoch)
+			return first, last, 0, false, protocol.Errorf(kerr.CorruptMessage, "record batch at offset %d of epoch %d follows offset %d of epoch %d", h.BaseOffset, h.LeaderEpoch, last.LastOffset(), last.LeaderEpoch)
 		}
+		gaps = gaps || n > 0 && h.BaseOffset > last.NextOffset()
 		last, n = h, n+h.Size()
 		rest = rest[h.Size():]
 	}
-	return first, last, n, nil
+	return first, last, n, gaps, nil
 }
 
 // flushDelay is how long an append that nobody waits for may stay in the page cache alone.

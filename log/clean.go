@@ -25,6 +25,9 @@ func (l *Log) clean(ctx context.Context, d dirty, budget int64, pace *compact.Pa
 	if err := l.noteCleaning(); err != nil {
 		return stats, err
 	}
+	if err := l.ranges().among(d.segs); err != nil {
+		return stats, err
+	}
 	c := l.config.Load()
 	o := compact.Options{Now: nowMs(), DeleteRetention: c.DeleteRetentionMs, MaxDecompressed: maxDecompressed, Pace: pace}
 	l.mu.Lock()
@@ -33,7 +36,7 @@ func (l *Log) clean(ctx context.Context, d dirty, budget int64, pace *compact.Pa
 	segs := slices.Clone(d.segs)
 	for from := d.from; from < d.end; {
 		m := compact.NewOffsetMap(budget)
-		covered, full, err := compact.Build(ctx, m, segs[max(0, segmentAt(segs, from)):], from, o)
+		covered, full, err := compact.Build(ctx, m, segs[max(0, segmentAt(segs, from)):], from, d.end, o)
 		if err != nil {
 			return stats, l.cleanFailed(err)
 		}
@@ -84,8 +87,12 @@ func (l *Log) pass(ctx context.Context, p *compact.Pass, segs []*segment.Segment
 		return nil, err
 	}
 	var out []*segment.Segment
-	for _, group := range groups {
-		row, err := l.cleanGroup(ctx, p, group, c)
+	for i, group := range groups {
+		next := end
+		if i+1 < len(groups) {
+			next = groups[i+1][0].Base()
+		}
+		row, err := l.cleanGroup(ctx, p, group, next, c)
 		if err != nil {
 			return nil, err
 		}
@@ -94,16 +101,19 @@ func (l *Log) pass(ctx context.Context, p *compact.Pass, segs []*segment.Segment
 	return append(out, segs[n:]...), nil
 }
 
-// cleanGroup puts what stays of a group in its place, and returns what is there then: the group itself, if nothing would change. The log's token is taken for the changes of names
+// cleanGroup puts what stays of a group, which ends before end, in its place, and returns what is there then: the group itself, if nothing would change. The log's token is taken for the changes of names
 // alone: flushes go on while the records are copied.
-func (l *Log) cleanGroup(ctx context.Context, p *compact.Pass, group []*segment.Segment, c *Config) ([]*segment.Segment, error) {
+func (l *Log) cleanGroup(ctx context.Context, p *compact.Pass, group []*segment.Segment, end protocol.Offset, c *Config) ([]*segment.Segment, error) {
 	draft, err := l.draft(group, c)
 	if err != nil {
 		return nil, err
 	}
-	changed, err := p.Clean(ctx, group, draft)
+	changed, err := p.Clean(ctx, group, end, draft)
 	l.takeTurn()
 	defer l.endTurn()
+	if err == nil {
+		err = l.ranges().among(group) // the scrub may have found them meanwhile
+	}
 	switch {
 	case l.Err() != nil:
 		draft.Abandon() // the folder may be another's

@@ -71,8 +71,10 @@ func (l *Log) loadCleaned() {
 	_, vouched := d.vouch[l.tp]
 	d.mu.Unlock()
 	switch {
-	case !ok || !vouched:
+	case !ok || !vouched && l.active() == nil:
 		o = neverCleaned
+	case !vouched:
+		o = 0 // there may be gaps: recovery has gone by that
 	case int64(o) > l.end.Load():
 		o = 0
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"ottla/log/compact"
@@ -89,6 +90,7 @@ func (c *cleaner) compacted() []*Log {
 			out = append(out, l)
 		}
 	}
+	slices.SortFunc(out, compareLogs) // of equally dirty ones always the same is next
 	for l := range c.aside {
 		if s.logs[l.tp] != l {
 			delete(c.aside, l)

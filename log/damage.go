@@ -47,6 +47,16 @@ func (r ranges) past(s *segment.Segment, o protocol.Offset) (position int64) {
 	return position
 }
 
+// among is why segs must not be rewritten: a bad range lies in one of them, at bytes of the file as it is. nil if there is none.
+func (r ranges) among(segs []*segment.Segment) error {
+	for _, bad := range r {
+		if slices.ContainsFunc(segs, func(s *segment.Segment) bool { return s.Base() == bad.Base }) {
+			return fmt.Errorf("offsets %d to %d: %w", bad.From, bad.To-1, ErrDamaged)
+		}
+	}
+	return nil
+}
+
 func (l *Log) ranges() ranges {
 	if p := l.bad.Load(); p != nil {
 		return *p
@@ -110,7 +120,10 @@ func (l *Log) met(err error) error {
 	}
 	segs := *l.segments.Load()
 	i := slices.IndexFunc(segs, func(s *segment.Segment) bool { return s.Name() == d.Name })
-	if d.Short() || i < 0 || i == len(segs)-1 {
+	if i < 0 {
+		return nil // the log has dropped the segment since it was looked at
+	}
+	if d.Short() || i == len(segs)-1 {
 		return damaged(err)
 	}
 	l.suspect.Store(true)

@@ -360,3 +360,39 @@ func TestSnapshotsBetweenRolls(t *testing.T) {
 		t.Fatalf("%d bytes were gone through again", l.sinceSnapshot)
 	}
 }
+
+// A reader that meets damage in a segment that the log has dropped meanwhile has met nothing.
+func TestDamageInADroppedSegment(t *testing.T) {
+	s := openStore(t, vfs.NewMem())
+	l := openLog(t, s, compacted(), NopObserver{})
+	fill(t, l, 20, 2)
+	_ = l.readFailed(&segment.DamageError{Name: l.path + "/" + segment.Name(7777, segment.LogSuffix), Err: fmt.Errorf("bad")})
+	if l.Err() != nil {
+		t.Error(l.Err())
+	}
+}
+
+// Retention forgets the bad ranges of what it deletes.
+func TestRetentionForgetsBadRanges(t *testing.T) {
+	mem := vfs.NewMem()
+	s := openStore(t, mem)
+	c := DefaultConfig()
+	c.SegmentBytes = 400
+	l := openLog(t, s, c, NopObserver{})
+	fill(t, l, 40, 40)
+	segs := *l.segments.Load()
+	l.takeTurn()
+	err := l.setRanges(segs[0], []segment.Extent{{From: 1, To: 2, Position: 72, End: 144, Damage: &segment.DamageError{Err: fmt.Errorf("x")}}})
+	l.endTurn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.AdvanceLogStart(segs[2].Base()); err != nil {
+		t.Fatal(err)
+	}
+	s.retain()
+	got, err := checkpoint.ReadDamage(mem, l.path)
+	if len(l.ranges()) != 0 || err != nil || len(got) != 0 {
+		t.Errorf("%v, %v, %v", l.ranges(), got, err)
+	}
+}

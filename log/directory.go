@@ -50,6 +50,7 @@ type directory struct {
 	points  offsetTable                                  // recovery points as the checkpoint has them
 	starts  offsetTable                                  // log start offsets as the checkpoint has them
 	highs   offsetTable                                  // high watermarks as the checkpoint has them
+	lowered offsetTable                                  // high watermarks that are not as high any more as the checkpoint has them
 	cleans  offsetTable                                  // see cleaned.go, as the checkpoint has them
 	folders map[protocol.TopicPartition]protocol.TopicID // on disk when the directory was opened, or made durable since
 	vouch   map[protocol.TopicPartition]protocol.TopicID // what the manifest says
@@ -68,7 +69,7 @@ func (d *directory) metrics() *Metrics       { return d.store.metrics }
 func openDirectory(s *Store, name string) (_ *directory, err error) {
 	d := &directory{
 		store: s, fs: s.fs, files: s.files, path: name, manifestTurn: make(chan struct{}, 1), checkpointTurn: make(chan struct{}, 1),
-		logs: map[protocol.TopicPartition]*Log{}, vouch: map[protocol.TopicPartition]protocol.TopicID{},
+		logs: map[protocol.TopicPartition]*Log{}, lowered: offsetTable{}, vouch: map[protocol.TopicPartition]protocol.TopicID{},
 	}
 	d.flusher = newFlusher(d)
 	d.room = newRoom(d)
@@ -349,6 +350,9 @@ func (d *directory) checkpoint() error {
 	}
 	if err == nil {
 		err = d.writeCleaned()
+	}
+	if err == nil {
+		err = d.writeLowered()
 	}
 	if err != nil && passing(err) {
 		d.dirty.Store(true)

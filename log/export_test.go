@@ -1,6 +1,7 @@
 package log
 
 import (
+	"context"
 	"time"
 
 	"ottla/protocol"
@@ -35,6 +36,13 @@ func (s *Store) Pass() {
 func (s *Store) Retain()     { s.retain() }
 func (s *Store) Checkpoint() { s.checkpoint() }
 func (s *Store) RemoveDue()  { s.remove(time.Now(), false) }
+
+// CleanAll cleans until nothing is dirty, and tells how many logs could not be cleaned.
+func (s *Store) CleanAll() (failed int) {
+	c := newCleaner(s)
+	c.cleanAll(context.Background())
+	return len(c.aside)
+}
 
 // CloseIdle closes the files that nobody has pinned.
 func (s *Store) CloseIdle() { s.files.CloseIdle() }

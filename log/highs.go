@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 
 	"ottla/log/checkpoint"
 	"ottla/protocol"
@@ -41,7 +42,37 @@ func (d *directory) committed(l *Log) protocol.Offset {
 	if id, vouched := d.vouch[l.tp]; !vouched || id != l.id {
 		return 0
 	}
-	return d.highs[l.tp]
+	o := d.highs[l.tp]
+	if low, ok := d.lowered[l.tp]; ok {
+		o = min(o, low)
+	}
+	return o
+}
+
+// lowerHigh has the bound of a log be no higher than the log's end, from now on; the next checkpoint writes it down. Records that take the offsets later are others.
+func (l *Log) lowerHigh() {
+	d, end := l.dir, protocol.Offset(l.end.Load())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o, ok := d.lowered[l.tp]
+	if !ok {
+		o = d.highs[l.tp]
+	}
+	if o > end {
+		d.lowered[l.tp] = end
+		d.dirty.Store(true)
+	}
+}
+
+// writeLowered writes down what lowerHigh has found. The caller has the token of the checkpoints.
+func (d *directory) writeLowered() error {
+	d.mu.Lock()
+	none, table := len(d.lowered) == 0, maps.Clone(d.highs)
+	d.mu.Unlock()
+	if none {
+		return nil
+	}
+	return d.replaceHighs(table)
 }
 
 // readHighs reads the file. Without it only the recovery points tell damage from a torn end.
@@ -57,14 +88,28 @@ func (d *directory) readHighs() (err error) {
 	return err
 }
 
+// bound is the offset, unless a truncation has overtaken it.
+func (h HighWatermark) bound() protocol.Offset {
+	switch l := h.Log; {
+	case !l.loaded.Load():
+		return h.Offset
+	case l.config.Load().Durable:
+		return min(h.Offset, protocol.Offset(l.durable.Load()))
+	default:
+		return min(h.Offset, protocol.Offset(l.end.Load()))
+	}
+}
+
 func (d *directory) writeHighs(all []HighWatermark) error {
 	d.checkpointTurn <- struct{}{}
 	defer func() { <-d.checkpointTurn }()
 	table := offsetTable{}
 	d.mu.Lock()
 	for _, h := range all {
-		if h.Log.dir == d && d.logs[h.Log.tp] == h.Log && h.Offset > 0 {
-			table[h.Log.tp] = h.Offset
+		if h.Log.dir == d && d.logs[h.Log.tp] == h.Log {
+			if o := h.bound(); o > 0 {
+				table[h.Log.tp] = o
+			}
 		}
 	}
 	d.mu.Unlock()
@@ -91,13 +136,25 @@ func (d *directory) dropHighs(added []*flush) error {
 	return d.replaceHighs(table)
 }
 
-// replaceHighs writes the file. The caller has the token of the checkpoints.
+// replaceHighs writes the file, with table, which it takes over, no higher than the logs allow. The caller has the token of the checkpoints.
 func (d *directory) replaceHighs(table offsetTable) error {
+	d.mu.Lock()
+	lowered := maps.Clone(d.lowered)
+	d.mu.Unlock()
+	for tp, o := range lowered {
+		if table[tp] > o {
+			table[tp] = o
+		}
+	}
 	if err := checkpoint.WriteOffsets(d.fs, d.path, checkpoint.HighWatermarks, table); err != nil {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.highs = table
+	maps.DeleteFunc(d.lowered, func(tp protocol.TopicPartition, o protocol.Offset) bool {
+		written, ok := lowered[tp]
+		return ok && written == o
+	})
 	return nil
 }

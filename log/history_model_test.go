@@ -12,11 +12,23 @@ import (
 type written struct {
 	base, next protocol.Offset
 	epoch      protocol.LeaderEpoch
-	times      []int64
-	bytes      []byte // as stored
+	times      []int64  // of the records; noTime where compaction has removed one
+	keys       []string // of the records, in compacted topics
+	bytes      []byte   // as stored
+	sent       []byte   // as it was before compaction, nil if it is as it was
 	producer   protocol.ProducerID
 	pepoch     protocol.ProducerEpoch
 	sequence   protocol.Sequence // of the first record
+}
+
+const noTime = -1
+
+// original is the batch as it was appended.
+func (w *written) original() []byte {
+	if w.sent != nil {
+		return w.sent
+	}
+	return w.bytes
 }
 
 func (w *written) last() protocol.Sequence {
@@ -34,6 +46,7 @@ type part struct {
 	// What has been promised: records below durable survive, unless something is under way that takes them; the log start does not fall below kept.
 	durable, kept protocol.Offset
 	high          protocol.Offset // high watermark as the checkpoint may have it
+	cleaned       protocol.Offset // below it records may be gone for which later ones of their key stand
 	epoch         protocol.LeaderEpoch
 	vouched       bool // a flush has said that something is durable: the folder stays
 

@@ -1,6 +1,7 @@
 package log_test
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -23,7 +24,7 @@ func (h *history) pickConfig() log.Config {
 	case 3:
 		c.SegmentBytes = 1300 // rolls at nearly every append
 	case 4:
-		c.Compact, c.Delete = true, false // offsets may have gaps
+		c.Compact, c.Delete, c.MinCleanableRatio = true, false, 0
 	}
 	return c
 }
@@ -77,9 +78,11 @@ func (h *history) step() {
 		h.say("files that are due are removed")
 		time.Sleep(2 * time.Second)
 		h.store.RemoveDue()
-	case k < 86:
+	case k < 85:
 		h.store.CloseIdle()
-	case k < 92:
+	case k < 87:
+		h.clean()
+	case k < 93:
 		h.stepMetadata()
 	case k < 97:
 		if h.crashIn = h.rng.IntN(12); h.crashIn == 0 {
@@ -137,7 +140,12 @@ func (h *history) batch(p *part) (written, []byte) {
 	for range 1 + h.rng.IntN(4) {
 		h.values++
 		ts := now - h.rng.Int64N(5000)
-		b.Add(ts, []byte("k"), []byte(strings.Repeat(string(rune('a'+h.values%26)), 1+h.rng.IntN(250))))
+		key := "k"
+		if p.config.Compact {
+			key = fmt.Sprint("k", h.values%5)
+			w.keys = append(w.keys, key)
+		}
+		b.Add(ts, []byte(key), []byte(strings.Repeat(string(rune('a'+h.values%26)), 1+h.rng.IntN(250))))
 		w.times = append(w.times, ts)
 	}
 	w.next = w.base + protocol.Offset(len(w.times))
@@ -197,7 +205,7 @@ func (h *history) reset(p *part, l *log.Log) {
 		return
 	}
 	p.batches, p.first, p.start = nil, to, to
-	p.durable, p.kept = 0, 0
+	p.durable, p.kept, p.cleaned = 0, 0, 0
 	if p.vouched {
 		p.durable, p.kept = to, to
 	}
@@ -241,6 +249,25 @@ func (h *history) retain() {
 			h.touch(tp)
 		}
 		p.starting = protocol.NoOffset
+	}
+}
+
+// clean compacts all that is committed, of those that are compacted.
+func (h *history) clean() {
+	h.say("clean")
+	h.cleanings++
+	for _, q := range h.parts {
+		if q.config.Compact {
+			q.cleaned = max(q.cleaned, q.high)
+		}
+	}
+	for _, tp := range h.hot {
+		if q := h.parts[tp]; q.cleaned > 0 {
+			h.touch(tp)
+		}
+	}
+	if failed := h.store.CleanAll(); failed > 0 && h.left == nil {
+		h.failf("%d logs are not cleaned", failed)
 	}
 }
 

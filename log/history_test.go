@@ -41,7 +41,7 @@ const few = 120
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 // tally is what was done.
-type tally struct{ steps, cuts, reopens, crashes, stops, checks, resends int64 }
+type tally struct{ steps, cuts, reopens, crashes, stops, cleanings, filtered, checks, resends int64 }
 
 func (t *tally) add(o tally) {
 	atomic.AddInt64(&t.steps, o.steps)
@@ -49,6 +49,8 @@ func (t *tally) add(o tally) {
 	atomic.AddInt64(&t.reopens, o.reopens)
 	atomic.AddInt64(&t.crashes, o.crashes)
 	atomic.AddInt64(&t.stops, o.stops)
+	atomic.AddInt64(&t.cleanings, o.cleanings)
+	atomic.AddInt64(&t.filtered, o.filtered)
 	atomic.AddInt64(&t.checks, o.checks)
 	atomic.AddInt64(&t.resends, o.resends)
 }
@@ -135,6 +137,9 @@ func newHistory(seed uint64, base *starting) *history {
 	names := h.names()
 	for range 5 {
 		h.hot = append(h.hot, names[h.rng.IntN(len(names))])
+	}
+	if compacted := slices.DeleteFunc(names, func(tp protocol.TopicPartition) bool { return !h.parts[tp].config.Compact }); len(compacted) > 0 {
+		h.hot[0] = compacted[h.rng.IntN(len(compacted))] // the cleaner is to have something to do
 	}
 	return h
 }
@@ -256,6 +261,14 @@ func (o listener) Offline(l *log.Log, err error) {
 	}
 }
 
+// Committed bounds compaction by what no leader has cut any more.
+func (o listener) Committed(l *log.Log) protocol.Offset {
+	if o.h.logs[o.tp] != l {
+		return 0
+	}
+	return o.h.parts[o.tp].high
+}
+
 // open opens the store and all partitions of the world; they are loaded when used.
 func (h *history) open() {
 	store, err := log.OpenStore(log.StoreOptions{FS: h.disk, Dirs: []string{"d"}, Logger: quiet, OpenFiles: 64})
@@ -334,7 +347,7 @@ func (h *history) adopt(p *part, l *log.Log) {
 		h.failf("%s after the restart: %w", p.tp, err)
 		return
 	}
-	list, err := present(p, l, upTo(p.possible(), end), start, end)
+	list, err := h.present(p, l, upTo(p.possible(), end), start, end)
 	if err != nil {
 		h.failf("%s after the restart: %w", p.tp, err)
 		return

@@ -51,6 +51,7 @@ func (l *Log) load() error {
 		l.dir.logger().Warn("the power was cut: records that were in memory alone may be lost", slog.String("partition", l.tp.String()), slog.Int64("log_end_offset", l.end.Load()))
 		l.dir.metrics().maybeLost()
 	}
+	l.lowerHigh() // of a log that is not durable a power cut may have taken committed records
 	return nil
 }
 

@@ -3,6 +3,7 @@ package log
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -219,6 +220,26 @@ func TestNobodyIsLedOverAGap(t *testing.T) {
 		}
 		if err == nil {
 			r.Source.Release()
+		}
+	}
+}
+
+// A reset to the beginning promises nothing of what it removes, wherever a crash ends it.
+func TestCrashInAResetToTheBeginning(t *testing.T) {
+	for _, survive := range []float64{0, 1} {
+		fsys := &tapped{Mem: vfs.NewMem()}
+		s := openStore(t, fsys)
+		l := openLog(t, s, DefaultConfig(), NopObserver{})
+		fill(t, l, 3, 3)
+		s.checkpoint()
+		fsys.before = func() {
+			crashed := openLog(t, openStore(t, fsys.CrashClone(rand.New(rand.NewPCG(1, 1)), survive)), DefaultConfig(), NopObserver{})
+			if end := crashed.LogEndOffset(); crashed.Err() != nil || end != 0 && end != 3 {
+				t.Errorf("%.0f surviving: ends at %d: %v", survive, end, crashed.Err())
+			}
+		}
+		if err := l.ResetTo(0); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package log
 
 import (
 	"log/slog"
+	"math"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -54,6 +55,11 @@ func (l *Log) retain(producerMs int64) ([]*segment.Segment, error) {
 		return nil, nil
 	}
 	dropped, err := l.release(segs[:n], end)
+	if err == nil && len(dropped) > 0 {
+		if err = l.cutRanges((*l.segments.Load())[0].Base(), math.MaxInt64); err != nil && !passing(err) {
+			l.dir.failed(err)
+		}
+	}
 	l.dir.report()
 	if len(dropped) > 0 {
 		l.dir.dirty.Store(true)

@@ -71,6 +71,7 @@ func (l *Log) reshape(change func() error) error {
 
 // checkpointNow makes the directory's checkpoints promise nothing that the log no longer has, before the files follow: a crash on the way would look like damage otherwise.
 func (l *Log) checkpointNow() error {
+	l.lowerHigh()
 	l.dir.dirty.Store(true)
 	return l.dir.checkpoint()
 }

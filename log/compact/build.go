@@ -3,6 +3,7 @@ package compact
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"ottla/log/batch"
 	"ottla/log/segment"
@@ -30,34 +31,41 @@ type scanner struct {
 	reader batch.Reader
 }
 
-// batches calls visit for each batch of s from the one that holds offset from on, until it returns false. b is valid until visit returns.
-func (c *scanner) batches(ctx context.Context, s *segment.Segment, from protocol.Offset, visit func(h *batch.Header, b []byte) (bool, error)) error {
-	h, err := s.Acquire()
+// batches calls visit for each batch of s, which ends before offset end, from the one that holds offset from on, until it returns false. b is valid until visit returns.
+//
+// Base offsets lie outside the CRC. With one that has jumped ahead a new segment would reach over those behind it, and a start that finds its swap file would remove them.
+func (c *scanner) batches(ctx context.Context, s *segment.Segment, from, end protocol.Offset, visit func(h *batch.Header, b []byte) (bool, error)) error {
+	file, err := s.Acquire()
 	if err != nil {
 		return err
 	}
-	defer h.Release()
-	near := segment.Boundary{}
+	defer file.Release()
+	near := segment.Boundary{Offset: s.Base()}
 	if from > s.Base() {
 		if near, err = s.Floor(from); err != nil {
 			return err
 		}
 	}
 	c.s = s
-	c.cursor.Start(h, near.Position, s.Size())
+	next := near.Offset
+	c.cursor.Start(file, near.Position, s.Size())
 	defer c.cursor.Close()
 	for {
 		ok, err := c.cursor.Next()
 		if err != nil || !ok {
 			return err
 		}
-		if c.cursor.Header.LastOffset() < from {
+		h := &c.cursor.Header
+		if h.BaseOffset < next || h.NextOffset() > end {
+			return c.damage(fmt.Errorf("offsets %d to %d, expected some from %d to before %d", h.BaseOffset, h.LastOffset(), next, end))
+		}
+		if next = h.NextOffset(); next <= from {
 			continue
 		}
 		if err := c.read(ctx); err != nil {
 			return err
 		}
-		if more, err := visit(&c.cursor.Header, c.buf); err != nil || !more {
+		if more, err := visit(h, c.buf); err != nil || !more {
 			return err
 		}
 	}
@@ -81,14 +89,22 @@ func (c *scanner) damage(err error) error {
 	return &segment.DamageError{Name: c.s.Name(), Position: c.cursor.Position, Err: err}
 }
 
-// Build puts the keys of the segments' records from offset from on into m, until all are in or m is full, and returns the offset that follows the last record that is covered: all
+// endOf is the offset before which segs[i] ends, where the last of them ends before end.
+func endOf(segs []*segment.Segment, i int, end protocol.Offset) protocol.Offset {
+	if i+1 < len(segs) {
+		return segs[i+1].Base()
+	}
+	return end
+}
+
+// Build puts the keys of the records of neighbouring segments, the last of which ends before end, from offset from on into m, until all are in or m is full, and returns the offset that follows the last record that is covered: all
 // before it, from from on, are in m; and whether it was for m that this is not the end. Errors: *segment.DamageError for bytes that are no sound batch, segment.ErrGone if a segment is dropped meanwhile, those of the file and of ctx.
-func Build(ctx context.Context, m *OffsetMap, segs []*segment.Segment, from protocol.Offset, o Options) (covered protocol.Offset, full bool, err error) {
+func Build(ctx context.Context, m *OffsetMap, segs []*segment.Segment, from, end protocol.Offset, o Options) (covered protocol.Offset, full bool, err error) {
 	c := scanner{o: o}
 	defer c.reader.Close()
 	covered = from
-	for _, s := range segs {
-		err := c.batches(ctx, s, from, func(h *batch.Header, b []byte) (bool, error) {
+	for i, s := range segs {
+		err := c.batches(ctx, s, from, endOf(segs, i, end), func(h *batch.Header, b []byte) (bool, error) {
 			full, err = c.put(m, h, b, from, &covered)
 			return !full, err
 		})

@@ -32,13 +32,13 @@ func NewPass(m *OffsetMap, covered protocol.Offset, o Options) *Pass {
 	return &Pass{m: m, covered: covered, scan: scanner{o: o}}
 }
 
-// Clean copies what stays of a group of neighbouring segments into d. False means that nothing would change: all batches are in d byte for byte.
+// Clean copies what stays of a group of neighbouring segments, the last of which ends before end, into d. False means that nothing would change: all batches are in d byte for byte.
 //
 // Errors: those of Build; those of d, which d.Err then has too.
-func (p *Pass) Clean(ctx context.Context, group []*segment.Segment, d *segment.Draft) (changed bool, err error) {
+func (p *Pass) Clean(ctx context.Context, group []*segment.Segment, end protocol.Offset, d *segment.Draft) (changed bool, err error) {
 	for i, s := range group {
 		last := i == len(group)-1
-		err := p.scan.batches(ctx, s, s.Base(), func(h *batch.Header, b []byte) (bool, error) {
+		err := p.scan.batches(ctx, s, s.Base(), endOf(group, i, end), func(h *batch.Header, b []byte) (bool, error) {
 			keepEmpty := last && p.scan.cursor.Position+int64(len(b)) == s.Size() || p.lastOfProducer(h)
 			out, differs, err := p.filter(h, b, keepEmpty)
 			if err != nil {

@@ -201,16 +201,19 @@ func (b *Ballast) Fill(size int64) error {
 	if err != nil {
 		return err
 	}
-	if err = f.Truncate(size); err == nil {
-		if err = f.Allocate(old, size-old); errors.Is(err, errors.ErrUnsupported) {
-			err = writeNoise(f, old, size)
-		}
+	// The size comes last: a crash on the way must not leave a file that looks large and holds no blocks.
+	if err = f.Allocate(old, size-old); errors.Is(err, errors.ErrUnsupported) {
+		err = writeNoise(f, old, size)
+	}
+	if err == nil {
+		err = f.Truncate(size)
 	}
 	if err == nil {
 		err = f.Sync()
 	}
 	if err != nil {
-		return errors.Join(err, f.Truncate(old), f.Close())
+		// Blocks behind the end of a file go for sure only when it becomes shorter.
+		return errors.Join(err, f.Truncate(size), f.Truncate(old), f.Close())
 	}
 	b.size.Store(size)
 	b.made.Store(true)

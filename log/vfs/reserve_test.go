@@ -113,3 +113,39 @@ func TestBallastWithoutFallocate(t *testing.T) {
 		t.Errorf("%v, %d bytes are used", err, used)
 	}
 }
+
+// sizedDisk tells the size that the ballast has when its blocks are asked for.
+type sizedDisk struct {
+	*Mem
+	size *int64
+}
+
+type sizedFile struct {
+	File
+	size *int64
+}
+
+func (m sizedDisk) Create(name string) (File, error) {
+	f, err := m.Mem.Create(name)
+	return sizedFile{f, m.size}, err
+}
+
+func (f sizedFile) Allocate(off, n int64) (err error) {
+	if *f.size, err = f.File.Size(); err != nil {
+		return err
+	}
+	return f.File.Allocate(off, n)
+}
+
+// A process that dies while the ballast is being made leaves no file that only looks like one.
+func TestBallastTakesItsSizeLast(t *testing.T) {
+	size := int64(-1)
+	r := NewReserve(sizedDisk{NewMem(), &size}, func(string) bool { return false })
+	b, err := r.Add("/", "ballast")
+	if err == nil {
+		err = b.Fill(4 << 20)
+	}
+	if err != nil || size != 0 || b.Size() != 4<<20 {
+		t.Fatalf("%d bytes before there are blocks for them, %d after: %v", size, b.Size(), err)
+	}
+}
