@@ -81,6 +81,27 @@ func TestRecoveryReadsTheTailOnly(t *testing.T) {
 	}
 }
 
+// TestLargeBatchesAreNotReadAgain: batches so large that their index entries would not fill a page for hundreds of megabytes are not read again either.
+func TestLargeBatchesAreNotReadAgain(t *testing.T) {
+	mem := vfs.NewMem()
+	setBoot(t, mem, "A")
+	l := openLog(t, openStore(t, mem), DefaultConfig(), NopObserver{})
+	value := strings.Repeat("large", 50_000)
+	for i := range 40 {
+		mustAppend(t, l, records(int64(1000+i), value), 0)
+	}
+	if err := errors.Join(l.Flush(), l.checkpointNow()); err != nil {
+		t.Fatal(err)
+	}
+	again := openLog(t, openStore(t, mem.CrashClone(nil, 1)), DefaultConfig(), NopObserver{})
+	if end := again.LogEndOffset(); end != 40 {
+		t.Fatalf("the log ends at %d: %v", end, again.Err())
+	}
+	if read := again.dir.recoveries.bytes; read > 2<<20 {
+		t.Errorf("read %d bytes of %d", read, again.Size())
+	}
+}
+
 // TestKilledFlips flips every bit of the header of each of the newest batches, behind the recovery point, and some bits in front of it, after a kill: the tail is cut before the batch.
 func TestKilledFlips(t *testing.T) {
 	const n, flushed = 300, 294

@@ -20,7 +20,11 @@ type Scrub struct {
 const (
 	scrubDelay = time.Minute // before the first round: a start has better things to do
 	scrubPause = time.Hour   // between two looks for what is due
+	scrubBreak = time.Second // the least of both: a period may be a millisecond
 )
+
+// within shortens a wait to the period: every log is to be read once in each.
+func (o *Scrub) within(d time.Duration) time.Duration { return min(d, max(o.Period, scrubBreak)) }
 
 // stirScrub has the scrub look at logs where a read has met damage.
 func (s *Store) stirScrub() {
@@ -35,7 +39,7 @@ func (s *Store) scrub(ctx context.Context) {
 	if s.options.Scrub.BytesPerSecond <= 0 {
 		return
 	}
-	timer := time.NewTimer(scrubDelay)
+	timer := time.NewTimer(s.options.Scrub.within(scrubDelay))
 	defer timer.Stop()
 	for {
 		select {
@@ -43,7 +47,7 @@ func (s *Store) scrub(ctx context.Context) {
 			return
 		case <-timer.C:
 			s.scrubDue(ctx, false)
-			timer.Reset(scrubPause)
+			timer.Reset(s.options.Scrub.within(scrubPause))
 		case <-s.scrubWake:
 			s.scrubDue(ctx, true)
 		}

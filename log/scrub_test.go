@@ -183,3 +183,35 @@ func TestScrubPaces(t *testing.T) {
 		}
 	})
 }
+
+// TestScrubKeepsAShortPeriod: damage done after the first round is found within the next period, not within the next hour.
+func TestScrubKeepsAShortPeriod(t *testing.T) {
+	c := indexed()
+	c.SegmentBytes = 4000
+	mem, _ := filled(t, 200, c, 200)
+	synctest.Test(t, func(t *testing.T) {
+		s, err := OpenStore(StoreOptions{FS: mem, Dirs: []string{"d"}, Logger: quiet, Scrub: Scrub{BytesPerSecond: 1 << 20, Period: 10 * time.Second}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := openLog(t, s, c, NopObserver{})
+		if l.LogEndOffset() != 200 {
+			t.Fatal(l.Err())
+		}
+		stop := run(s)
+		defer stop()
+		time.Sleep(15 * time.Second)
+		f, err := mem.Open(segmentZero)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt(make([]byte, 100), 800); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(15 * time.Second)
+		synctest.Wait()
+		if bad := l.ranges(); len(bad) != 1 {
+			t.Fatalf("%+v, %v", bad, l.Err())
+		}
+	})
+}

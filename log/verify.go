@@ -16,13 +16,16 @@ import (
 
 // Verify checks everything that a start would believe, in a log directory or in one partition's folder of it, and changes nothing: batches (header, CRC, order of offsets and epochs),
 // indexes, epochs, producer snapshots, the manifest and the checkpoints. It does not know topics' configurations: of one with ottla.durability=memory it may call damage what a start after a
-// power cut would cut. dir is an absolute path or one whose last part is a name.
+// power cut would cut. dir is an absolute path or one whose last part is a name; a folder that is named like a partition's is one unless it has a meta.properties.
 //
 // Errors: vfs.ErrLocked while a process has the directory; those of the file system.
 func Verify(fsys vfs.FS, dir string) (*Verification, error) {
 	v := verifier{fs: readOnly{fsys}, dir: dir}
 	v.files = segment.NewFiles(v.fs, 64)
-	only, alone := parseFolder(path.Base(dir))
+	only, alone, err := v.lone()
+	if err != nil {
+		return nil, fmt.Errorf("verify %s: %w", dir, err)
+	}
 	if alone {
 		v.dir = path.Dir(dir)
 	}
@@ -64,6 +67,18 @@ type verifier struct {
 	partitions            []protocol.TopicPartition // with a folder
 	ids                   map[protocol.TopicPartition]protocol.TopicID
 	points, starts, highs offsetTable
+}
+
+// lone tells whether the folder is that of one partition: it has the name of one (as a data folder may have, data-7), and is not a log directory.
+func (v *verifier) lone() (tp protocol.TopicPartition, alone bool, err error) {
+	if tp, alone = parseFolder(path.Base(v.dir)); !alone {
+		return tp, false, nil
+	}
+	_, err = v.fs.Stat(path.Join(v.dir, checkpoint.MetaName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return tp, true, nil
+	}
+	return tp, false, err
 }
 
 // lock keeps others out where there is a lock already: one is not made.

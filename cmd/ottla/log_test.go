@@ -15,7 +15,7 @@ import (
 
 // TestLogVerify: a data folder that was in use, stopped, and then damaged in one byte.
 func TestLogVerify(t *testing.T) {
-	data := t.TempDir()
+	data := filepath.Join(t.TempDir(), "data-7") // named like a partition's
 	n, err := ottla.Start(t.Context(), ottla.Config{Data: data, Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

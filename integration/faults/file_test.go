@@ -18,7 +18,7 @@ func fileCases() []fault {
 		{id: "C17", name: "indexes damaged, empty, missing, too long, out of date", run: damagedIndexes},
 		{id: "C18", name: "producer snapshots and epoch checkpoints damaged, missing, out of date", run: damagedSnapshots},
 		{id: "C19", name: "segments deleted and truncated under a running node", run: lostSegments},
-		{id: "C26", name: "the metadata log and its snapshot torn and flipped", needs: []need{root, tool("unshare")}, run: damagedMetadata},
+		{id: "C26", name: "the metadata log and its snapshot torn and flipped", needs: []need{mounts}, run: damagedMetadata},
 	}
 }
 

@@ -8,20 +8,26 @@ import (
 )
 
 func killCases() []fault {
-	return []fault{{id: "kill", name: "kill -9 at random under load, 100 partitions", runs: 10, run: killAtRandom}}
+	return []fault{{id: "kill", name: "kill -9 at random and at failpoints under load, 100 partitions", runs: 10, run: kills}}
 }
 
-// killAtRandom kills the node while all kinds of producers write to 100 partitions, again and again. Clients live on through it.
-func killAtRandom(r *rig) {
-	n := r.started(filepath.Join(r.dir, "data"))
+// kills ends the node while all kinds of producers write to 100 partitions, again and again, by turns at a random moment and in a step that a failpoint names. Clients live on
+// through it.
+func kills(r *rig) {
+	n := r.injectable(filepath.Join(r.dir, "data"), "log.flush.offset.checkpoint.interval.ms=500")
+	n.mustStart()
 	const perTopic = 10 // kills of one history
 	for left := r.runs; left > 0; left -= perTopic {
 		topic := r.name("killed")
 		n.topic(topic, 100, "segment.bytes", "1048576")
 		l := n.load(topic, 100, everyMode)
-		for range min(left, perTopic) {
+		for i := range min(left, perTopic) {
 			r.must(l.waitAcked(200), "before the kill")
-			elapse(r.between(10*time.Millisecond, 400*time.Millisecond))
+			if i%2 == 0 {
+				elapse(r.between(10*time.Millisecond, 400*time.Millisecond))
+			} else {
+				n.killInStep(left - i)
+			}
 			n.kill()
 			n.mustStart()
 			r.outcome.Faults++

@@ -153,8 +153,12 @@ func (n *node) wrapped() []string {
 	if n.boot == "" {
 		return append([]string(nil), n.wrapper...)
 	}
-	show := `mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"`
-	return append([]string{"unshare", "-m", "--propagation", "slave", "sh", "-c", show, n.boot}, n.wrapper...)
+	return append(append([]string{"unshare"}, showBoot(n.boot)...), n.wrapper...)
+}
+
+// showBoot is the arguments of unshare that run a command, which follows, with a file in the place of the machine's boot id.
+func showBoot(file string) []string {
+	return []string{"-m", "--propagation", "slave", "sh", "-c", `mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"`, file}
 }
 
 // newBoot has the node see another boot id than before: a broker may take the same one as a sign that the page cache has survived.
@@ -279,20 +283,23 @@ func (n *node) tail() string {
 // pid is the broker's, also below a wrapper that stays.
 func (n *node) pid() string { return fmt.Sprint(n.cmd.Process.Pid) }
 
-// metric reads a figure of /metrics, summed up over its labels.
+// metric reads a figure of /metrics, summed up over its labels; there must be one of the name.
 func (n *node) metric(name string) float64 {
 	n.rig.Helper()
 	_, text, err := n.ask(http.MethodGet, "/metrics", "")
 	n.rig.must(err, "metrics")
-	sum := 0.0
+	sum, known := 0.0, false
 	for line := range strings.Lines(text) {
 		series, value, ok := strings.Cut(strings.TrimSpace(line), " ")
 		if base, _, _ := strings.Cut(series, "{"); ok && base == name {
 			var f float64
 			_, err := fmt.Sscan(value, &f)
 			n.rig.must(err, "metrics: %s", line)
-			sum += f
+			sum, known = sum+f, true
 		}
+	}
+	if !known {
+		n.rig.Fatalf("metrics: there is no %s", name)
 	}
 	return sum
 }

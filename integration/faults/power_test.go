@@ -53,7 +53,7 @@ func memoryCuts(r *rig) {
 		l := n.load(topic, 20, []mode{{acks: -1}, {acks: 1}, {acks: -1}})
 		r.writeback(writebacks[i%len(writebacks)])
 		r.must(l.waitAcked(500), "before the cut")
-		elapse(r.between(10*time.Millisecond, 1500*time.Millisecond))
+		elapse(r.between(10*time.Millisecond, 4*time.Second))
 		v.cut()
 		n.kill()
 		l.halt()

@@ -142,12 +142,8 @@ func (c *rawConn) fetch(topic string, partition int32, offset int64) ([]byte, er
 
 // offsetAt is the offset of the first record at or after a time in milliseconds; latest asks for the end.
 func (c *rawConn) offsetAt(topic string, partition int32, timestamp int64) (int64, error) {
-	req, resp := kmsg.NewPtrListOffsetsRequest(), kmsg.NewPtrListOffsetsResponse()
-	req.Version, req.ReplicaID = 5, -1
-	t, p := kmsg.NewListOffsetsRequestTopic(), kmsg.NewListOffsetsRequestTopicPartition()
-	t.Topic, p.Partition, p.Timestamp = topic, partition, timestamp
-	t.Partitions = append(t.Partitions, p)
-	req.Topics = append(req.Topics, t)
+	req, resp := newListOffsets(), kmsg.NewPtrListOffsetsResponse()
+	addOffset(req, topic, partition, timestamp)
 	if err := c.call(req, resp); err != nil {
 		return 0, err
 	}
@@ -156,6 +152,26 @@ func (c *rawConn) offsetAt(topic string, partition int32, timestamp int64) (int6
 }
 
 const latest = -1
+
+// newListOffsets is a ListOffsets request of version 5 that asks for nothing.
+func newListOffsets() *kmsg.ListOffsetsRequest {
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.Version, req.ReplicaID = 5, -1
+	return req
+}
+
+// addOffset asks for one partition's; those of a topic come one after the other.
+func addOffset(req *kmsg.ListOffsetsRequest, topic string, partition int32, timestamp int64) {
+	if len(req.Topics) == 0 || req.Topics[len(req.Topics)-1].Topic != topic {
+		t := kmsg.NewListOffsetsRequestTopic()
+		t.Topic = topic
+		req.Topics = append(req.Topics, t)
+	}
+	p := kmsg.NewListOffsetsRequestTopicPartition()
+	p.Partition, p.Timestamp = partition, timestamp
+	t := &req.Topics[len(req.Topics)-1]
+	t.Partitions = append(t.Partitions, p)
+}
 
 // raw is the node's connection for one thing after the other; it is made anew when the one before has failed. Goroutines of a load have connections of their own.
 func (n *node) raw() (*rawConn, error) {

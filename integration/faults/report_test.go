@@ -5,7 +5,9 @@ package faults
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -60,8 +62,8 @@ func (s *summary) end(t *testing.T, o *outcome) {
 	} else {
 		line += fmt.Sprintf(" %d faults, %d sent, %d acknowledged, %d unknown, %d read", o.Faults, o.Counts.Sent, o.Counts.Acked, o.Counts.Unknown, o.Counts.Read)
 	}
-	for name, figure := range o.Figures {
-		line += fmt.Sprintf(", %s %g", name, figure)
+	for _, name := range slices.Sorted(maps.Keys(o.Figures)) {
+		line += fmt.Sprintf(", %s %g", name, o.Figures[name])
 	}
 	fmt.Printf("%s (%.1fs)\n", line, o.Seconds)
 }

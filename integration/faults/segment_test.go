@@ -23,7 +23,8 @@ type shelf struct {
 	topic string
 	parts int32
 	run   uint64
-	next  []uint64 // by partition: the sequence, and offset, of the record to come
+	next  []uint64      // by partition: the sequence, and offset, of the record to come
+	later time.Duration // what is added to the time of a record to come
 }
 
 // perBatch is the records of every batch of a shelf.
@@ -47,7 +48,7 @@ func (s *shelf) batch(p int32) []byte {
 	b := batch.NewBuilder()
 	for i := range uint64(perBatch) {
 		v := history.Value{Run: s.run, Topic: s.topic, Partition: p, ID: history.ID{Seq: s.next[p] + i}}
-		b.Add(time.Now().UnixMilli(), nil, v.Append(nil, 64))
+		b.Add(time.Now().Add(s.later).UnixMilli(), nil, v.Append(nil, 64))
 	}
 	return b.Build(nil)
 }
@@ -159,14 +160,24 @@ func (s *shelf) putAll(when string) {
 	}
 }
 
-// segment is the path of the last segment file of a partition.
+// segment is the path of the last segment file of a partition, oldest that of the first.
 func (s *shelf) segment(p int32) string {
+	s.node.rig.Helper()
+	return slices.Max(s.segments(p))
+}
+
+func (s *shelf) oldest(p int32) string {
+	s.node.rig.Helper()
+	return slices.Min(s.segments(p))
+}
+
+func (s *shelf) segments(p int32) []string {
 	s.node.rig.Helper()
 	files := s.node.rig.files(s.node.data, protocol.TopicPartition{Topic: s.topic, Partition: p}.String(), "*.log")
 	if len(files) == 0 {
 		s.node.rig.Fatalf("partition %d has no segments", p)
 	}
-	return slices.Max(files)
+	return files
 }
 
 // stored is the partition's last segment, and the batch that would follow in it: a copy of the last one at the next offset, as the leader would have written it.

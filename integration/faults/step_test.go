@@ -24,6 +24,7 @@ var steps = []struct{ action, kind, glob string }{
 	{"kill", "sync", "*.log"}, {"killafter", "sync", "*.log"}, {"kill", "sync", "*.index"}, {"killafter", "sync", "*.snapshot"},
 	{"kill", "dirsync", "*"}, {"killafter", "dirsync", "*"}, {"killafter", "mkdir", "*"},
 	{"kill", "rename", "*"}, {"killafter", "rename", "*"}, {"killafter", "rename", "*checkpoint*"},
+	{"tear", "write", "__cluster_metadata-0/*.log"}, {"killafter", "write", "__cluster_metadata-0/*.log"}, {"tear", "write", "quorum/*"},
 	{"kill", "remove", "*"}, {"killafter", "remove", "*"}, {"tear", "write", "ottla.folders"}, {"kill", "truncate", "*"}, {"killafter", "truncate", "*"},
 }
 
@@ -36,15 +37,7 @@ func killedInSteps(r *rig) {
 	l := n.load("stepped", 10, durableModes)
 	for i := range r.runs {
 		r.must(l.waitAcked(100), "before the kill")
-		churn := n.churn()
-		step := r.killIn(n, i)
-		select {
-		case <-n.exited:
-			r.outcome.Figures["killed_in_step"]++
-		case <-time.After(3 * time.Second):
-			r.Logf("%s did not happen", step)
-		}
-		churn()
+		n.killInStep(i)
 		if i%2 == 1 {
 			v.powerCut(n)
 		} else {
@@ -61,6 +54,20 @@ func killedInSteps(r *rig) {
 	r.judge(l.history())
 	n.stop()
 	n.verify()
+}
+
+// killInStep has the node kill itself in a step, while topics come and go beside the load; it runs on if the step does not come about.
+func (n *node) killInStep(i int) {
+	n.rig.Helper()
+	churn := n.churn()
+	step := n.rig.killIn(n, i)
+	select {
+	case <-n.exited:
+		n.rig.outcome.Figures["killed_in_step"]++
+	case <-time.After(3 * time.Second):
+		n.rig.Logf("%s did not happen", step)
+	}
+	churn()
 }
 
 // killedInStart starts the node, to be killed somewhere on the way, and kills it if it comes through. Without failpoints it is left to the others.

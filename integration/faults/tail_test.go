@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"ottla/log/batch"
 	"ottla/protocol"
@@ -114,28 +115,37 @@ func flippedHeaders(r *rig) {
 		}
 		return following, goes
 	})
-	flippedOld(r)
+	flippedOld(r, false)
+	flippedOld(r, true)
 }
 
 // epochAt is where a header has its leader epoch.
 const epochAt = 12
 
-// flippedOld damages the middle one of three batches, below everything that was checkpointed.
-func flippedOld(r *rig) {
+// flippedOld damages the middle one of three batches, below everything that was checkpointed: of the segment that is written to, or of a closed one, which the scrub goes through.
+func flippedOld(r *rig, closed bool) {
 	n := r.started(filepath.Join(r.dir, r.name("data")))
-	s := n.shelf(2*batch.HeaderSize+1, 3)
+	s := n.shelf(2*batch.HeaderSize+1, 3, "segment.ms", "60000")
 	sound := s.parts - 1 // stays as it is
+	if closed {
+		s.later = 2 * time.Minute
+		s.putAll("into the next segment")
+		n.set = append(n.set, "ottla.scrub.period.ms=1000")
+	}
 	n.stop()
 	middle := int64(tornLength(r))
 	for p := range sound {
-		r.flip(s.segment(p), middle+int64(p/2), []byte{0x01, 0x80}[p%2])
+		r.flip(s.oldest(p), middle+int64(p/2), []byte{0x01, 0x80}[p%2])
 	}
 	s.verifyFinds(sound)
-	for _, crash := range []bool{false, true} {
+	for _, crash := range []bool{false, true, true} {
 		n.mustStart()
 		before := n.metric("process_resident_memory_bytes")
+		if closed && !crash {
+			r.must(poll("bad ranges found", func() bool { return n.metric("ottla_log_damaged_ranges_total") >= float64(sound) }), "scrub")
+		}
 		for p := range sound {
-			s.mayNotServe(p)
+			s.mayNotServe(p, closed)
 		}
 		if err := s.check(sound, 0); err != nil {
 			r.Errorf("the partition without damage: %v", err)
@@ -146,14 +156,10 @@ func flippedOld(r *rig) {
 		if !n.running() {
 			r.Fatalf("the node ended\n%s", n.tail())
 		}
-		if crash {
-			n.kill()
-		} else {
-			n.stop()
-		}
+		n.down(crash)
 	}
 	for p := range sound {
-		if info, err := os.Stat(s.segment(p)); err != nil || info.Size() != 3*middle {
+		if info, err := os.Stat(s.oldest(p)); err != nil || info.Size() != 3*middle {
 			r.Errorf("cut: partition %d had acknowledged records behind the damage, and its file has changed: %v, %v", p, info.Size(), err)
 		}
 	}
@@ -161,7 +167,7 @@ func flippedOld(r *rig) {
 
 // mayNotServe reads a damaged partition from each of its batches on. An error is right, and so are bytes that a client will not accept; a record that passes for another is not. The
 // base offset alone lies outside of what a client can check: there only the scrub helps, and until it comes, as with Apache Kafka, nobody notices.
-func (s *shelf) mayNotServe(p int32) {
+func (s *shelf) mayNotServe(p int32, scrubbed bool) {
 	s.node.rig.Helper()
 	for from := int64(0); from < int64(s.next[p]); from += perBatch {
 		b, err := s.node.fetch(s.topic, p, from)
@@ -171,7 +177,7 @@ func (s *shelf) mayNotServe(p int32) {
 		if err != nil || len(b) == 0 {
 			continue
 		}
-		if _, err := s.checkBatches(p, from, b); errors.Is(err, errServedWrong) && p/2 >= 8 {
+		if _, err := s.checkBatches(p, from, b); errors.Is(err, errServedWrong) && (scrubbed || p/2 >= 8) {
 			s.node.rig.Errorf("served: partition %d, byte %d of the header: %v", p, p/2, err)
 		}
 	}

@@ -109,7 +109,14 @@ func (x *index) add(e []byte) {
 	x.tail = append(x.tail, e...)
 	full := len(x.tail) >= tailSize-x.width
 	x.mu.Unlock()
-	if full && !x.held {
+	if full {
+		x.save()
+	}
+}
+
+// save has no entries wait in memory.
+func (x *index) save() {
+	if !x.held {
 		// An error leaves the entries in memory; the next spill, at the latest that of the roll, meets it again.
 		_ = x.spill()
 	}

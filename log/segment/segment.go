@@ -29,6 +29,7 @@ type Segment struct {
 	dirty    *Handle      // the writer's pin while the file has unsynced bytes
 	replaced []*Handle    // pins until Close: another segment has taken over the names
 	indexed  int64        // position of the batch that the newest index entry points to; 0 if there is none
+	saved    int64        // position of the last batch for which the indexes were saved
 	noted    int64        // timestamp of the newest time index entry, -1 if there is none
 
 	checked atomic.Bool // the indexes were made here, or looked at
@@ -104,6 +105,7 @@ func (s *Segment) Activate() error {
 	}
 	if ok {
 		s.indexed = byPosition.key(e[:])
+		s.saved = s.indexed
 	}
 	if ok, err = s.times.last(&e); err != nil {
 		return err
@@ -152,6 +154,10 @@ func (s *Segment) writer() (*Handle, error) {
 // Torn tells whether a failed Write left bytes behind, so that the segment takes no more.
 func Torn(err error) bool { return errors.Is(err, errTorn) }
 
+// saveBytes is how much of a log's end the index files may not know: what a start after a kill has to read again, whatever the size of batches. It is half of what entries for
+// every index interval of 4 KiB would fill a page with.
+const saveBytes = 1 << 20
+
 // Added counts a batch of what Write wrote, in order, and indexes it if more than interval bytes have passed since the last one that was (index.interval.bytes).
 // The entries are those that Apache Kafka writes: last offset and position of a batch; the largest timestamp so far and the last offset of the batch that brought it.
 func (s *Segment) Added(h *batch.Header, interval int64) {
@@ -169,6 +175,11 @@ func (s *Segment) Added(h *batch.Header, interval int64) {
 		s.indexOffset(h.LastOffset(), at)
 		s.indexTime(max, maxAt)
 		s.indexed = at
+	}
+	if s.indexed-s.saved >= saveBytes {
+		s.saved = s.indexed
+		s.offsets.save()
+		s.times.save()
 	}
 	s.size.Store(at + int64(h.Size()))
 }
