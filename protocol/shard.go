@@ -6,8 +6,13 @@ import "unicode/utf16"
 // abs(hashCode(key)) % partitions, with Java's hash over UTF-16 code units, so that records written by Kafka are found again.
 func Shard(key string, partitions int) int32 {
 	var hash int32
-	for _, unit := range utf16.Encode([]rune(key)) {
-		hash = 31*hash + int32(unit)
+	for _, r := range key {
+		if utf16.RuneLen(r) == 2 {
+			var high rune
+			high, r = utf16.EncodeRune(r)
+			hash = 31*hash + high
+		}
+		hash = 31*hash + r
 	}
 	if hash < 0 {
 		hash = -hash

@@ -17,11 +17,13 @@ import (
 )
 
 var (
-	rounds = flag.Int("rounds", 5, "rounds of each workload; the first one more is not counted")
-	only   = flag.String("run", "", "comma-separated workloads; all if empty")
-	server = flag.String("ottla", "bin/ottla", "the binary")
-	out    = flag.String("json", "", "file for the figures as JSON")
-	scale  = flag.Float64("scale", 1, "size of the workloads")
+	rounds    = flag.Int("rounds", 5, "rounds of each workload; the first one more is not counted")
+	only      = flag.String("run", "", "comma-separated workloads; all if empty")
+	alone     = flag.Bool("alone", false, "measure ottla alone")
+	server    = flag.String("ottla", "bin/ottla", "the binary")
+	out       = flag.String("json", "", "file for the figures as JSON")
+	operators = flag.String("http", "127.0.0.1:0", "where ottla serves its profiles")
+	scale     = flag.Float64("scale", 1, "size of the workloads")
 )
 
 func main() {
@@ -47,7 +49,7 @@ func compare(ctx context.Context) error {
 	report := newReport()
 	for _, w := range chosen {
 		for round := range *rounds + 1 {
-			for _, v := range w.variants {
+			for _, v := range w.measured() {
 				m, err := measure(ctx, peers.of(v.broker), w, v)
 				if err != nil {
 					return fmt.Errorf("%s on %s: %w", w.name, v.name, err)

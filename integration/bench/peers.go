@@ -38,25 +38,19 @@ func startPeers(ctx context.Context) (_ *peers, err error) {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	libs, err := kafka.Fetch(ctx)
-	if err != nil {
-		return nil, err
+	if !*alone {
+		if p.kafka, err = serveKafka(ctx, p.dir); err != nil {
+			return nil, err
+		}
 	}
-	k, err := libs.Start(ctx, p.dir)
-	if err != nil {
-		return nil, err
-	}
-	p.kafka = broker{k.Process, k.Address}
 	address, err := process.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
 	began := time.Now()
-	o, err := process.Start(ctx, exec.Command(*server, "serve", "--data", filepath.Join(p.dir, "ottla"), "--listen", address, "--http", "127.0.0.1:0"), address)
-	if err != nil {
+	if p.ottla, err = serve(ctx, filepath.Join(p.dir, "ottla"), address); err != nil {
 		return nil, err
 	}
-	p.ottla = broker{o, address}
 	ready := time.Since(began)
 	u, err := usageOf(p.ottla)
 	if err != nil {
@@ -64,6 +58,25 @@ func startPeers(ctx context.Context) (_ *peers, err error) {
 	}
 	fmt.Printf("ottla: listening after %.0f ms (looked every 20 ms), idle memory %.1f MB\n", ready.Seconds()*1000, u.rssMB)
 	return p, nil
+}
+
+func serveKafka(ctx context.Context, dir string) (broker, error) {
+	libs, err := kafka.Fetch(ctx)
+	if err != nil {
+		return broker{}, err
+	}
+	k, err := libs.Start(ctx, dir)
+	if err != nil {
+		return broker{}, err
+	}
+	return broker{k.Process, k.Address}, nil
+}
+
+// serve starts ottla over a data folder. Groups do not wait for their first members (both brokers do, for 3 s, as they come): Apache Kafka is set so, too.
+func serve(ctx context.Context, data, address string) (broker, error) {
+	args := []string{"serve", "--data", data, "--listen", address, "--http", *operators, "--set", "group.initial.rebalance.delay.ms=0", "--set", "ottla.pprof=true"}
+	p, err := process.Start(ctx, exec.Command(*server, args...), address)
+	return broker{p, address}, err
 }
 
 func (p *peers) of(k brokerKind) broker {

@@ -47,11 +47,17 @@ func (r *report) printWorkload(to io.Writer, w workload) {
 	fmt.Fprintf(to, "\n%s: %s (median of %d)\n", w.name, w.what, *rounds)
 	t := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "\tCPU s per %s\tseconds\tMB/s\tRSS MB\t\n", w.unit)
-	for _, v := range w.variants {
+	for _, v := range w.measured() {
 		m := r.median(w, v)
 		fmt.Fprintf(t, "%s\t%.3f\t%.2f\t%.0f\t%.0f\t\n", v.name, m.CPUPerUnit, m.Seconds, m.MBPerS, m.RSSMB)
 	}
 	_ = t.Flush() // standard output: a reader that is gone needs no table
+	if w.goalS > 0 {
+		fmt.Fprintf(to, "  %s: %.2f s (goal %.2f s)\n", ottlaDefault.name, r.median(w, ottlaDefault).Seconds, w.goalS)
+	}
+	if *alone {
+		return
+	}
 	for _, c := range w.comparisons {
 		fmt.Fprintf(to, "  %s / %s: %.2f (goal %.2f)\n", c.ours.name, c.theirs.name, r.median(w, c.ours).CPUPerUnit/r.median(w, c.theirs).CPUPerUnit, c.goal)
 	}

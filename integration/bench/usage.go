@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ticksPerSecond is USER_HZ, 100 on every Linux that Go runs on.
@@ -14,6 +15,28 @@ const ticksPerSecond = 100
 type usage struct {
 	cpuS  float64 // user and system time so far
 	rssMB float64 // resident now
+}
+
+// span is what a broker used while something ran.
+type span struct {
+	usage   // rssMB is that at its end
+	seconds float64
+}
+
+// spent runs f.
+func spent(b broker, f func() error) (span, error) {
+	before, err := usageOf(b)
+	if err != nil {
+		return span{}, err
+	}
+	began := time.Now()
+	if err := f(); err != nil {
+		return span{}, err
+	}
+	seconds := time.Since(began).Seconds()
+	after, err := usageOf(b)
+	after.cpuS -= before.cpuS
+	return span{after, seconds}, err
 }
 
 func usageOf(b broker) (usage, error) {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -51,10 +53,27 @@ type workload struct {
 	partitions int32
 	// fill is how many bytes are produced before the cost is counted.
 	fill int
+	// internal is the topic that variants configure, instead of the workload's own: one that exists as long as the broker.
+	internal string
+	// per is how many requests one unit is; 0: one.
+	per int64
+	// goalS is the seconds that ottla may take; 0: they are not judged.
+	goalS float64
+}
+
+// measured are the variants that take part.
+func (w *workload) measured() []variant {
+	if !*alone {
+		return w.variants
+	}
+	return slices.DeleteFunc(slices.Clone(w.variants), func(v variant) bool { return v.broker == apacheKafka })
 }
 
 // work is what a run did.
-type work struct{ bytes, requests int64 }
+type work struct {
+	bytes, requests int64
+	counted         span // the part of the run that counts; zero: all of it
+}
 
 var bothDurabilities = []variant{kafkaDefault, ottlaDefault, ottlaMemory, kafkaDurable}
 
@@ -72,7 +91,15 @@ var workloads = []workload{
 	{name: "fetch-cached", what: "256 MB read 4 times from the page cache, 1 connection", unit: "GB", partitions: 1, fill: 256e6,
 		variants: []variant{kafkaDefault, ottlaDefault}, comparisons: []comparison{{ottlaDefault, kafkaDefault, 1}}, run: fetch{passes: 4}.run},
 	{name: "topics", what: "10,000 partitions in 100 topics created, described and deleted", unit: "request",
-		variants: []variant{kafkaDefault, ottlaDefault}, comparisons: []comparison{{ottlaDefault, kafkaDefault, 1}}, run: createTopics{topics: 100, partitions: 100}.run},
+		variants: []variant{kafkaDefault, ottlaDefault}, comparisons: []comparison{{ottlaDefault, kafkaDefault, 1}}, goalS: 1, run: createTopics{topics: 100, partitions: 100}.run},
+	{name: "groups", what: "1,000 groups of 5 members that commit once a second and send heartbeats every 3 s, a connection each", unit: "1,000 commits", per: 1000, partitions: 5,
+		internal: offsetsTopic, variants: bothDurabilities, comparisons: atBothDurabilities(0.3), run: commits{groups: 1000, size: 5, seconds: 20}.run},
+	{name: "groups-pooled", what: "the same over 50 connections", unit: "1,000 commits", per: 1000, partitions: 5,
+		internal: offsetsTopic, variants: bothDurabilities, comparisons: atBothDurabilities(0.3), run: commits{groups: 1000, size: 5, seconds: 20, conns: 50}.run},
+	{name: "big-group", what: "500 members join one group at once, heartbeats every 500 ms, until all hold an assignment of one generation", unit: "group",
+		variants: []variant{kafkaDefault, ottlaDefault}, comparisons: []comparison{{ottlaDefault, kafkaDefault, 1}}, goalS: 3, run: crowd{size: 500, interval: 500 * time.Millisecond}.run},
+	{name: "load-offsets", what: "a node with 1,000,000 committed offsets started, until every group answers", unit: "start",
+		variants: []variant{ottlaDefault}, goalS: 2, run: loadOffsets{groups: 1000, partitions: 1000}.run},
 }
 
 // measured is one run's figures.
@@ -84,7 +111,7 @@ type measured struct {
 }
 
 // measure runs w once on b, over a topic of its own that is gone afterwards.
-func measure(ctx context.Context, b broker, w workload, v variant) (measured, error) {
+func measure(ctx context.Context, b broker, w workload, v variant) (_ measured, err error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.address))
 	if err != nil {
 		return measured{}, err
@@ -92,8 +119,17 @@ func measure(ctx context.Context, b broker, w workload, v variant) (measured, er
 	defer client.Close()
 	admin := kadm.NewClient(client)
 	topic := fmt.Sprintf("bench-%d", time.Now().UnixNano())
+	config := v.config
+	if w.internal != "" {
+		config = nil
+		restore, err := configure(ctx, admin, b, w.internal, v.config)
+		if err != nil {
+			return measured{}, err
+		}
+		defer restore(&err)
+	}
 	if w.partitions > 0 {
-		if _, err := admin.CreateTopic(ctx, w.partitions, 1, v.config, topic); err != nil {
+		if _, err := admin.CreateTopic(ctx, w.partitions, 1, config, topic); err != nil {
 			return measured{}, err
 		}
 	}
@@ -110,25 +146,46 @@ func measure(ctx context.Context, b broker, w workload, v variant) (measured, er
 	return m, err
 }
 
-// counted runs w between two looks at what b has used.
+// configure sets what a variant wants of an internal topic; restore takes it back.
+func configure(ctx context.Context, admin *kadm.Client, b broker, topic string, config map[string]*string) (restore func(*error), err error) {
+	alter := func(op kadm.IncrementalOp) error {
+		var changes []kadm.AlterConfig
+		for name, value := range config {
+			changes = append(changes, kadm.AlterConfig{Op: op, Name: name, Value: value})
+		}
+		if len(changes) == 0 {
+			return nil
+		}
+		altered, err := admin.AlterTopicConfigs(ctx, changes, topic)
+		if err != nil {
+			return err
+		}
+		_, err = altered.On(topic, func(r *kadm.AlterConfigsResponse) error { return r.Err })
+		return err
+	}
+	if err := awaitCoordinator(ctx, b.address); err != nil {
+		return nil, err
+	}
+	return func(to *error) { *to = errors.Join(*to, alter(kadm.DeleteConfig)) }, alter(kadm.SetConfig)
+}
+
+// counted runs w and makes figures of it.
 func counted(ctx context.Context, b broker, w workload, topic string) (measured, error) {
-	before, err := usageOf(b)
+	var did work
+	all, err := spent(b, func() (err error) {
+		did, err = w.run(ctx, b, topic)
+		return err
+	})
 	if err != nil {
 		return measured{}, err
 	}
-	began := time.Now()
-	did, err := w.run(ctx, b, topic)
-	if err != nil {
-		return measured{}, err
-	}
-	seconds := time.Since(began).Seconds()
-	after, err := usageOf(b)
-	if err != nil {
-		return measured{}, err
+	if did.counted == (span{}) {
+		did.counted = all
 	}
 	units := float64(did.bytes) / 1e9
 	if did.bytes == 0 {
-		units = float64(did.requests)
+		units = float64(did.requests) / float64(max(w.per, 1))
 	}
-	return measured{CPUPerUnit: (after.cpuS - before.cpuS) / units, Seconds: seconds, MBPerS: float64(did.bytes) / 1e6 / seconds, RSSMB: after.rssMB}, nil
+	s := did.counted
+	return measured{CPUPerUnit: s.cpuS / units, Seconds: s.seconds, MBPerS: float64(did.bytes) / 1e6 / s.seconds, RSSMB: s.rssMB}, nil
 }

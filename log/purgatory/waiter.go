@@ -39,6 +39,9 @@ type Waiter struct {
 
 	nodes []*node // stable addresses, kept across uses; the first used ones are registered
 	used  int
+	// Most waiters have one condition: its node needs no memory of its own.
+	first [1]node
+	place [1]*node
 
 	// Links of the wheel's slot, guarded by the wheel's lock.
 	slotNext, slotPrev *Waiter
@@ -180,7 +183,12 @@ func (w *Waiter) settle(n int32) bool {
 // take returns the next node of the waiter, cleared and bound to l.
 func (w *Waiter) take(l *List) *node {
 	if w.used == len(w.nodes) {
-		block := make([]node, max(1, len(w.nodes)))
+		block := w.first[:]
+		if w.nodes == nil {
+			w.nodes = w.place[:0]
+		} else {
+			block = make([]node, len(w.nodes))
+		}
 		for i := range block {
 			w.nodes = append(w.nodes, &block[i])
 		}

@@ -32,11 +32,11 @@ type (
 )
 
 func offsetCommit(r *request, req *kmsg.OffsetCommitRequest) kmsg.Response {
-	a := commitAnswer{request: r, at: map[topicIdentity]int{}}
+	a := commitAnswer{request: r}
 	if !r.mayGroup(protocol.OpRead, req.Group) {
 		return a.failed(req, kerr.GroupAuthorizationFailed)
 	}
-	rest := req.Topics[:0:0]
+	rest := req.Topics[:0]
 	for _, t := range req.Topics {
 		if t.Partitions = a.check(&t); len(t.Partitions) > 0 {
 			rest = append(rest, t)
@@ -61,7 +61,7 @@ func offsetCommit(r *request, req *kmsg.OffsetCommitRequest) kmsg.Response {
 type commitAnswer struct {
 	*request
 	resp kmsg.OffsetCommitResponse
-	at   map[topicIdentity]int // where a topic is in resp
+	at   map[topicIdentity]int // where a topic is in resp; nil below two of them
 }
 
 // check answers the partitions of t that cannot be committed, and returns the others.
@@ -91,7 +91,7 @@ func (a *commitAnswer) fail(p *commitIn, err error) commitOut {
 	return o
 }
 
-// add appends answers of one topic. Versions with ids know topics by them alone, which the coordinator, who keeps names, may have left out.
+// add appends answers of one topic, whose memory is the answer's from now on. Versions with ids know topics by them alone, which the coordinator, who keeps names, may have left out.
 func (a *commitAnswer) add(name string, id protocol.TopicID, partitions []commitOut) {
 	key := topicIdentity{name: name}
 	if a.version() >= offsetsByID {
@@ -100,16 +100,34 @@ func (a *commitAnswer) add(name string, id protocol.TopicID, partitions []commit
 		}
 		key = topicIdentity{id: id}
 	}
-	i, known := a.at[key]
-	if !known {
-		i = len(a.resp.Topics)
-		a.at[key] = i
-		t := kmsg.NewOffsetCommitResponseTopic()
-		t.Topic, t.TopicID = name, id
-		a.resp.Topics = append(a.resp.Topics, t)
+	if i, known := a.find(key); known {
+		t := &a.resp.Topics[i]
+		t.Partitions = append(t.Partitions, partitions...)
+		return
 	}
-	t := &a.resp.Topics[i]
-	t.Partitions = append(t.Partitions, partitions...)
+	if a.at != nil {
+		a.at[key] = len(a.resp.Topics)
+	}
+	t := kmsg.NewOffsetCommitResponseTopic()
+	t.Topic, t.TopicID, t.Partitions = name, id, partitions
+	a.resp.Topics = append(a.resp.Topics, t)
+}
+
+// find is where the answer for a topic is. The map is made for the second topic: most requests have one.
+func (a *commitAnswer) find(key topicIdentity) (at int, known bool) {
+	if a.at == nil && len(a.resp.Topics) > 0 {
+		first := &a.resp.Topics[0]
+		is := topicIdentity{name: first.Topic}
+		if a.version() >= offsetsByID {
+			is = topicIdentity{id: first.TopicID}
+		}
+		if is == key {
+			return 0, true
+		}
+		a.at = map[topicIdentity]int{is: 0}
+	}
+	at, known = a.at[key]
+	return at, known
 }
 
 // failed answers everything in req with err, behind what has been answered already.

@@ -18,42 +18,51 @@ const defaultTimeout = 30 * time.Second
 //
 // The wait is an ordinary one of the purgatory, for offset 1 of a list of its own: so a late or a second callback, and the end of the connection, find nothing to wake.
 func await[T any](r *request, timeout time.Duration, start func(done func(T, error)), answer func(T, error) kmsg.Response) kmsg.Response {
-	return awaitUntil(r, r.call.Received.Add(max(timeout, 0)), start, answer)
+	start(park(r, r.call.Received.Add(max(timeout, 0)), answer).called)
+	return nil
 }
 
-// awaitUntil is await up to a moment; the zero time is none: then whoever was asked has to answer, and only the end of the connection comes before that.
-func awaitUntil[T any](r *request, deadline time.Time, start func(done func(T, error)), answer func(T, error) kmsg.Response) kmsg.Response {
+// park parks r's call until called is, or a moment has passed; the zero time is none: then whoever was asked has to answer, and only the end of the connection comes before that.
+func park[T any](r *request, deadline time.Time, answer func(T, error) kmsg.Response) *awaited[T] {
 	p := &awaited[T]{answer: answer}
 	r.call.Park(p)
 	r.Purgatory.Start(&p.waiter, r.call, deadline)
 	p.waiter.Offset(&p.list, 1)
 	p.waiter.Ready(0)
-	start(func(v T, err error) {
-		p.outcome.Store(&outcome[T]{v, err})
-		p.list.Advance(1, 0)
-	})
-	return nil
+	return p
 }
 
 type awaited[T any] struct {
-	answer  func(T, error) kmsg.Response
-	waiter  purgatory.Waiter
-	list    purgatory.List
-	outcome atomic.Pointer[outcome[T]] // stored before list is advanced
+	answer func(T, error) kmsg.Response
+	waiter purgatory.Waiter
+	list   purgatory.List
+
+	claimed atomic.Bool // by the callback that counts, which then writes value and err
+	known   atomic.Bool // they are written; set before list is advanced
+	value   T
+	err     error
 }
 
-type outcome[T any] struct {
-	value T
-	err   error
+func (p *awaited[T]) called(v T, err error) {
+	if p.claimed.Swap(true) {
+		return
+	}
+	p.value, p.err = v, err
+	p.known.Store(true)
+	p.list.Advance(1, 0)
 }
+
+// calledWith is called for those who know no error besides the answer's own.
+func (p *awaited[T]) calledWith(v T) { p.called(v, nil) }
 
 func (p *awaited[T]) Finish(c *server.Call) {
 	p.waiter.Finish()
-	o := p.outcome.Load()
-	if o == nil {
-		o = &outcome[T]{err: kerr.RequestTimedOut}
+	if p.known.Load() {
+		fill(c, p.answer(p.value, p.err))
+	} else {
+		var none T
+		fill(c, p.answer(none, kerr.RequestTimedOut))
 	}
-	fill(c, p.answer(o.value, o.err))
 	p.answer = nil // whoever has not called back yet holds p, and must not hold the connection and its buffers
 }
 

@@ -23,16 +23,14 @@ var noDeadline time.Time
 
 func coordinateUntil[Resp kmsg.Response](r *request, deadline time.Time, req kmsg.Request, fail func(error) kmsg.Response, answer func(Resp) kmsg.Response) kmsg.Response {
 	client := protocol.Client{ID: r.call.ClientID, Host: javaAddress(r.call.Conn.IP())}
-	return awaitUntil(r, deadline,
-		func(done func(kmsg.Response, error)) {
-			r.Groups.Submit(client, req, func(resp kmsg.Response) { done(resp, nil) })
-		},
-		func(resp kmsg.Response, err error) kmsg.Response {
-			if err != nil {
-				return fail(kerr.CoordinatorNotAvailable)
-			}
-			return answer(resp.(Resp))
-		})
+	p := park(r, deadline, func(resp kmsg.Response, err error) kmsg.Response {
+		if err != nil {
+			return fail(kerr.CoordinatorNotAvailable)
+		}
+		return answer(resp.(Resp))
+	})
+	r.Groups.Submit(client, req, p.calledWith)
+	return nil
 }
 
 // javaAddress is an address as Java's InetAddress prints one without a name, which is how Kafka shows members' hosts; empty where there is none.
@@ -41,7 +39,8 @@ func javaAddress(a netip.Addr) string {
 	case !a.IsValid():
 		return ""
 	case a.Is4():
-		return "/" + a.String()
+		var text [len("/255.255.255.255")]byte
+		return string(a.AppendTo(append(text[:0], '/')))
 	}
 	var b strings.Builder
 	bytes := a.As16()

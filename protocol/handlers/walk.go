@@ -40,15 +40,22 @@ func (h *Handlers) leader(topic *image.Topic, allowed bool, partition int32) (Pa
 	return h.Partitions.Leader(topic.ID, partition)
 }
 
-// split takes out what check refuses, answered by fail, and leaves the rest for somebody else to answer.
+// split takes out what check refuses, answered by fail, and leaves the rest for somebody else to answer. rest is in itself if nothing is refused, else a copy.
 func split[In, Out any](in []In, check func(*In) error, fail func(*In, error) Out) (rest []In, failed []Out) {
-	rest = in[:0:0]
 	for i := range in {
-		if err := check(&in[i]); err != nil {
-			failed = append(failed, fail(&in[i], err))
-		} else {
+		err := check(&in[i])
+		switch {
+		case err == nil && failed != nil:
 			rest = append(rest, in[i])
+		case err != nil:
+			if failed == nil {
+				rest = append(in[:0:0], in[:i]...)
+			}
+			failed = append(failed, fail(&in[i], err))
 		}
+	}
+	if failed == nil {
+		return in, nil
 	}
 	return rest, failed
 }
