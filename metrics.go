@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"ottla/controller"
+	"ottla/controller/quorum"
 	"ottla/group"
 	"ottla/group/runtime"
 	"ottla/log"
@@ -19,7 +19,7 @@ import (
 type metrics struct {
 	registry   *prometheus.Registry
 	log        *log.Metrics
-	controller *controller.Metrics
+	controller *quorum.Metrics
 	replica    *replica.Metrics
 	server     *server.Metrics
 	groups     *runtime.Metrics
@@ -28,7 +28,7 @@ type metrics struct {
 func newMetrics() *metrics {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &metrics{registry: r, log: log.NewMetrics(r), controller: controller.NewMetrics(r), replica: replica.NewMetrics(r), server: server.NewMetrics(r),
+	return &metrics{registry: r, log: log.NewMetrics(r), controller: quorum.NewMetrics(r), replica: replica.NewMetrics(r), server: server.NewMetrics(r),
 		groups: runtime.NewMetrics(r, group.Topic)}
 }
 

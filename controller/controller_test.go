@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -329,5 +330,30 @@ func TestDamageIsNamed(t *testing.T) {
 		if _, err := open(crashed, Options{}); !errors.Is(err, raftlog.ErrDamaged) {
 			t.Errorf("got %v, want ErrDamaged", err)
 		}
+	})
+}
+
+// TestExcessiveRequestsAreRefused: a request is one entry or nothing. Had it been cut, a crash could leave a topic without partitions.
+func TestExcessiveRequestsAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := start(t, vfs.NewMem(), Options{})
+		defer n.stop(t)
+		n.register(t)
+		req := createTopics(false)
+		value := strings.TrimSuffix(strings.Repeat("0:1,", 8000), ",")
+		for i := range 600 {
+			topic := kmsg.NewCreateTopicsRequestTopic()
+			topic.Topic, topic.NumPartitions, topic.ReplicationFactor = fmt.Sprintf("topic-%d", i), 1, 1
+			config := kmsg.NewCreateTopicsRequestTopicConfig()
+			config.Name, config.Value = "leader.replication.throttled.replicas", &value
+			topic.Configs = append(topic.Configs, config)
+			req.Topics = append(req.Topics, topic)
+		}
+		answers := make(chan answer, 1)
+		n.Submit(protocol.Anonymous, req, func(resp kmsg.Response, err error) { answers <- answer{resp, err} })
+		if a := <-answers; !errors.Is(a.err, kerr.PolicyViolation) || n.Image().TopicCount() != 0 {
+			t.Fatalf("%v, and %d topics", a.err, n.Image().TopicCount())
+		}
+		n.create(t, "small")
 	})
 }

@@ -2,15 +2,13 @@ package controller
 
 import (
 	"log/slog"
-	"maps"
 	"math/rand/v2"
-	"slices"
 
+	"ottla/controller/quorum"
 	"ottla/controller/record"
 	"ottla/log"
 	"ottla/log/vfs"
 	"ottla/protocol"
-	"ottla/protocol/config"
 )
 
 // Options of a controller. Log, FS, Dir, NodeID, ClusterID and Logger are needed.
@@ -32,7 +30,7 @@ type Options struct {
 	// Rand places replicas; only Run uses it. Nil: seeded at random.
 	Rand    *rand.Rand
 	Logger  *slog.Logger
-	Metrics *Metrics // nil: measured, but shown nowhere
+	Metrics *quorum.Metrics // nil: measured, but shown nowhere
 
 	// A snapshot is written after so many entries, or so many bytes of them. Zero means 10,000 and 20 MiB (Kafka's metadata.log.max.record.bytes.between.snapshots).
 	SnapshotEntries uint64
@@ -68,18 +66,6 @@ func (o *Options) setDefaults() {
 		o.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	}
 	if o.Metrics == nil {
-		o.Metrics = NewMetrics(nil)
+		o.Metrics = quorum.NewMetrics(nil)
 	}
-}
-
-// founding is the records of a new cluster, the first of all.
-func (o *Options) founding() []*record.Record {
-	rs := []*record.Record{record.Of(&record.Cluster{Id: o.ClusterID})}
-	for _, name := range slices.Sorted(maps.Keys(o.Features)) {
-		rs = append(rs, record.Of(&record.FeatureLevel{Name: name, Level: int32(o.Features[name])}))
-	}
-	for _, name := range slices.Sorted(maps.Keys(o.Defaults)) {
-		rs = append(rs, record.Of(&record.Config{ResourceType: int32(config.Broker), Name: name, Value: new(o.Defaults[name])}))
-	}
-	return append(rs, o.Founding...)
 }

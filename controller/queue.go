@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"ottla/controller/quorum"
 	"ottla/protocol"
 )
 
@@ -37,7 +38,7 @@ func (q *queue) put(s submission) error {
 	q.mu.Unlock()
 	switch {
 	case closed:
-		return errNotController
+		return quorum.ErrNotController
 	case full:
 		return protocol.Errorf(kerr.RequestTimedOut, "%d changes of metadata are waiting already", q.limit)
 	}
@@ -66,5 +67,3 @@ func (q *queue) close() []submission {
 	q.waiting = nil
 	return taken
 }
-
-var errNotController = protocol.Errorf(kerr.NotController, "%s", kerr.NotController.Description)

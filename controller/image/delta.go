@@ -22,6 +22,11 @@ type Delta struct {
 	Controller bool
 }
 
+// Empty tells whether nothing changed that anybody follows.
+func (d *Delta) Empty() bool {
+	return len(d.Topics) == 0 && len(d.Configs) == 0 && len(d.Brokers) == 0 && !d.Features && !d.Controller
+}
+
 // TopicChange is a topic created (Old is nil), deleted (New is nil) or changed in its partitions. A topic deleted and created again under the same name
 // is two changes.
 type TopicChange struct{ Old, New *Topic }

@@ -1,4 +1,4 @@
-package controller
+package quorum
 
 import (
 	"encoding/binary"
@@ -78,58 +78,58 @@ func (p *pending) answer() {
 }
 
 // decideOne decides s against the speculative image and proposes what comes of it.
-func (c *Controller) decideOne(s *submission) {
-	env := decide.Env{At: protocol.Offset(c.lastIndex + 1), Static: c.o.Static, Rand: c.o.Rand, NewTopicID: protocol.NewID}
-	outcome, err := decide.Decide(env, c.speculative, time.Now(), s.principal, s.request)
+func (q *Machine) decideOne(s *submission) {
+	env := decide.Env{At: protocol.Offset(q.lastIndex + 1), Static: q.o.Static, Rand: q.o.Rand, NewTopicID: q.o.NewTopicID}
+	outcome, err := decide.Decide(env, q.speculative, q.now, s.principal, s.request)
 	p := pending{reply: outcome.Reply, err: err, done: s.done}
 	switch {
 	case err == nil && len(outcome.Records) > 0:
 		_, registers := s.request.(*kmsg.BrokerRegistrationRequest)
-		if err := c.proposeAll(p, outcome.Records, registers); err != nil {
+		if err := q.proposeAll(p, outcome.Records, registers); err != nil {
 			s.done(nil, err)
 		}
-	case len(c.pending) == 0:
+	case len(q.pending) == 0:
 		p.answer()
 	default:
-		p.index = c.lastIndex
-		c.pending = append(c.pending, p)
+		p.index = q.lastIndex
+		q.pending = append(q.pending, p)
 	}
 }
 
 // proposeAll proposes records as one entry, and parks p behind it. A request that no entry can hold is refused: half of it must never be all that a crash leaves.
 // Only a registration is cut, of a broker that leads very many partitions: the next one does again what is missing. An error means that p is not parked.
-func (c *Controller) proposeAll(p pending, rs []*record.Record, divisible bool) error {
+func (q *Machine) proposeAll(p pending, rs []*record.Record, divisible bool) error {
 	if fits(rs) {
-		return c.propose(p, rs)
+		return q.propose(p, rs)
 	}
 	if !divisible {
 		return errTooLarge
 	}
 	parts := slices.Collect(record.Split(rs))
 	for _, part := range parts[:len(parts)-1] {
-		if err := c.propose(pending{}, part); err != nil {
+		if err := q.propose(pending{}, part); err != nil {
 			return err
 		}
 	}
-	return c.propose(p, parts[len(parts)-1])
+	return q.propose(p, parts[len(parts)-1])
 }
 
 // errTooLarge has Kafka's words.
 var errTooLarge = protocol.Errorf(kerr.PolicyViolation, "Unable to perform excessively large batch operation.")
 
 // propose puts records into the log as one entry and parks p behind it. An error means that nothing was proposed.
-func (c *Controller) propose(p pending, rs []*record.Record) error {
-	p.index = c.lastIndex + 1
-	data := proposal{term: c.term, id: p.index, records: record.Encode(rs)}.encode()
-	if err := c.node.Propose(data); err != nil {
-		return errNotController // raft.ErrProposalDropped is the only one
+func (q *Machine) propose(p pending, rs []*record.Record) error {
+	p.index = q.lastIndex + 1
+	data := proposal{term: q.term, id: p.index, records: record.Encode(rs)}.encode()
+	if err := q.node.Propose(data); err != nil {
+		return ErrNotController // raft.ErrProposalDropped is the only one
 	}
-	c.lastIndex = p.index
-	p.before, p.proposed = c.speculative, time.Now()
-	p.after, p.delta = c.speculative.Apply(protocol.Offset(p.index), protocol.Term(c.term), rs)
-	c.speculative = p.after
-	c.pending = append(c.pending, p)
-	c.o.Metrics.proposals.Inc()
+	q.lastIndex = p.index
+	p.before, p.proposed = q.speculative, q.now
+	p.after, p.delta = q.speculative.Apply(protocol.Offset(p.index), protocol.Term(q.term), rs)
+	q.speculative = p.after
+	q.pending = append(q.pending, p)
+	q.o.Metrics.proposals.Inc()
 	return nil
 }
 
@@ -144,46 +144,46 @@ func fits(rs []*record.Record) bool {
 }
 
 // found proposes what a new cluster, or a new leadership, begins with.
-func (c *Controller) found() {
+func (q *Machine) found() {
 	var rs []*record.Record
-	if c.speculative.ClusterID() == "" {
-		rs = c.o.founding()
+	if q.speculative.ClusterID() == "" {
+		rs = q.o.founding()
 	}
-	if c.speculative.ControllerID() != c.o.NodeID {
-		rs = append(rs, record.Of(&record.ControllerChange{NodeId: int32(c.o.NodeID)}))
+	if q.speculative.ControllerID() != q.o.NodeID {
+		rs = append(rs, record.Of(&record.ControllerChange{NodeId: int32(q.o.NodeID)}))
 	}
 	if len(rs) == 0 {
 		return
 	}
-	if err := c.propose(pending{}, rs); err != nil {
-		c.o.Logger.Warn("metadata leadership was not announced", "error", err)
+	if err := q.propose(pending{}, rs); err != nil {
+		q.o.Logger.Warn("metadata leadership was not announced", "error", err)
 	}
 }
 
 // noteAppended checks that what we proposed is where it was decided for. If raft put something between, everything in flight is void.
-func (c *Controller) noteAppended(entries []*pb.Entry) {
+func (q *Machine) noteAppended(entries []*pb.Entry) {
 	misplaced := false
 	for _, e := range entries {
-		c.lastIndex = e.GetIndex()
+		q.lastIndex = e.GetIndex()
 		if e.GetType() != pb.EntryNormal || len(e.GetData()) == 0 {
 			continue
 		}
 		p, err := parseProposal(e.GetData())
 		misplaced = misplaced || err != nil || p.id != e.GetIndex()
 	}
-	if c.leads && misplaced {
-		c.dropSpeculation()
+	if q.leads && misplaced {
+		q.dropSpeculation()
 	}
 }
 
 // dropSpeculation fails every request in flight. Whether an entry of theirs is committed yet is not known; deciding goes on when the log up to here is applied.
-func (c *Controller) dropSpeculation() {
-	dropped := c.pending
-	c.pending = nil
-	c.barrier = c.lastIndex
-	c.speculative = c.committed
+func (q *Machine) dropSpeculation() {
+	dropped := q.pending
+	q.pending = nil
+	q.barrier = q.lastIndex
+	q.speculative = q.committed
 	for i := range dropped {
-		dropped[i].err = errNotController
+		dropped[i].err = ErrNotController
 		dropped[i].answer()
 	}
 }

@@ -1,53 +1,18 @@
-package controller
+package quorum
 
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"ottla/controller/record"
-	"ottla/log/vfs"
-	"ottla/protocol"
 )
 
-// stepped is a controller that the test moves itself, one step at a time, in one goroutine. It leads.
-func stepped(t *testing.T) *node {
-	t.Helper()
-	n, err := open(vfs.NewMem(), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n.turn(t)
-	n.turn(t)
-	if !n.mayDecide() || n.Image().ClusterID() == "" {
-		t.Fatalf("leads %v, applied %d, barrier %d", n.leads, n.applied, n.barrier)
-	}
-	return n
-}
-
-// turn is one round of the loop.
-func (n *node) turn(t *testing.T) {
-	t.Helper()
-	if err := errors.Join(n.drain(), n.campaign(), n.decideWaiting()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// later submits a request and returns where its answer will be.
-func (n *node) later(name string) *answer {
-	a := &answer{}
-	n.Submit(protocol.Anonymous, createTopics(false, name), func(resp kmsg.Response, err error) { *a = answer{resp, err} })
-	return a
-}
-
-func (n *node) config(name, value string) []*record.Record {
+func (n *voter) config(name, value string) []*record.Record {
 	return []*record.Record{record.Of(&record.Config{ResourceType: 4, Name: name, Value: &value})}
 }
 
@@ -77,8 +42,8 @@ func TestLostLeadership(t *testing.T) {
 	}
 	n.turn(t) // a sole voter takes it back
 	n.turn(t)
-	if !n.mayDecide() || n.Image().Config(4, "")["b"] != "2" {
-		t.Errorf("leads %v, configs %v", n.leads, n.Image().Config(4, ""))
+	if !n.mayDecide() || n.committed.Config(4, "")["b"] != "2" {
+		t.Errorf("leads %v, configs %v", n.leads, n.committed.Config(4, ""))
 	}
 	a := n.later("topic")
 	n.turn(t)
@@ -108,7 +73,7 @@ func TestMisplacedEntriesAreIgnored(t *testing.T) {
 	if len(got) != 1 || !errors.Is(got[0], kerr.NotController) {
 		t.Errorf("answers %v", got)
 	}
-	if configs := n.Image().Config(4, ""); len(configs) != 0 {
+	if configs := n.committed.Config(4, ""); len(configs) != 0 {
 		t.Errorf("configs %v", configs)
 	}
 	if n.speculative != n.committed || !n.mayDecide() {
@@ -118,8 +83,8 @@ func TestMisplacedEntriesAreIgnored(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.turn(t)
-	if len(got) != 2 || got[1] != nil || n.Image().Config(4, "")["a"] != "1" {
-		t.Errorf("answers %v, configs %v", got, n.Image().Config(4, ""))
+	if len(got) != 2 || got[1] != nil || n.committed.Config(4, "")["a"] != "1" {
+		t.Errorf("answers %v, configs %v", got, n.committed.Config(4, ""))
 	}
 }
 
@@ -150,34 +115,9 @@ func TestLargeDecisionsAreCut(t *testing.T) {
 		t.Errorf("%d entries", len(n.pending))
 	}
 	n.turn(t)
-	if !answered || n.Image().Config(4, "")["name"] != "value" {
-		t.Errorf("answered %v, configs %v", answered, n.Image().Config(4, ""))
+	if !answered || n.committed.Config(4, "")["name"] != "value" {
+		t.Errorf("answered %v, configs %v", answered, n.committed.Config(4, ""))
 	}
-}
-
-// TestExcessiveRequestsAreRefused: a request is one entry or nothing. Had it been cut, a crash could leave a topic without partitions.
-func TestExcessiveRequestsAreRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := start(t, vfs.NewMem(), Options{})
-		defer n.stop(t)
-		n.register(t)
-		req := createTopics(false)
-		value := strings.TrimSuffix(strings.Repeat("0:1,", 8000), ",")
-		for i := range 600 {
-			topic := kmsg.NewCreateTopicsRequestTopic()
-			topic.Topic, topic.NumPartitions, topic.ReplicationFactor = fmt.Sprintf("topic-%d", i), 1, 1
-			config := kmsg.NewCreateTopicsRequestTopicConfig()
-			config.Name, config.Value = "leader.replication.throttled.replicas", &value
-			topic.Configs = append(topic.Configs, config)
-			req.Topics = append(req.Topics, topic)
-		}
-		answers := make(chan answer, 1)
-		n.Submit(protocol.Anonymous, req, func(resp kmsg.Response, err error) { answers <- answer{resp, err} })
-		if a := <-answers; !errors.Is(a.err, kerr.PolicyViolation) || n.Image().TopicCount() != 0 {
-			t.Fatalf("%v, and %d topics", a.err, n.Image().TopicCount())
-		}
-		n.create(t, "small")
-	})
 }
 
 func FuzzParseProposal(f *testing.F) {

@@ -1,0 +1,251 @@
+package quorum
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"ottla/controller/image"
+	"ottla/controller/raftlog"
+	"ottla/protocol"
+)
+
+// ErrOtherCluster says that the folder holds the metadata of another cluster. Nothing was touched.
+var ErrOtherCluster = errors.New("the metadata belongs to another cluster")
+
+// ErrNotController answers what only the leader decides. Whether a change of metadata that was under way will be committed is not known.
+var ErrNotController = protocol.Errorf(kerr.NotController, "%s", kerr.NotController.Description)
+
+// Machine is one voter of the metadata quorum.
+type Machine struct {
+	o       Options
+	storage *raftlog.Storage
+	node    *raft.RawNode
+	now     time.Time // of the event at work
+
+	conf      *pb.ConfState
+	applied   uint64       // index of the last entry applied
+	committed *image.Image // the state after it
+	lastIndex uint64       // of the last entry that raft appended or we proposed
+	caughtUp  bool         // the image has been published
+
+	leads   bool
+	term    uint64 // of our leadership
+	barrier uint64 // deciding waits until this index is applied
+	// speculative is committed and the records in flight: what requests are decided against.
+	speculative *image.Image
+	waiting     []submission // to be decided
+	pending     []pending    // to be answered
+
+	tick     time.Time // the next one; zero: nothing is timed
+	messages []*pb.Message
+	snapshot snapshotState
+}
+
+// submission is a request that is to be decided.
+type submission struct {
+	principal protocol.Principal
+	request   kmsg.Request
+	done      func(kmsg.Response, error)
+}
+
+// Ready is what a machine wants done. Nothing in it waits for the disk any more.
+type Ready struct {
+	// Messages are for other voters. They may be lost, doubled or come late.
+	Messages []*pb.Message
+	// Snapshot is to be written, on any goroutine, and given back to Wrote; nil if none is due.
+	Snapshot *SnapshotWork
+}
+
+// Open restores what the storage holds, or founds a cluster in an empty one. It writes, but sends and publishes nothing.
+//
+// Errors: ErrOtherCluster; those of the storage.
+func Open(o Options) (*Machine, error) {
+	q := &Machine{o: o, storage: o.Storage, committed: image.Empty(), conf: &pb.ConfState{}}
+	if q.storage.Fresh() {
+		if err := q.storage.Bootstrap(o.ClusterID); err != nil {
+			return nil, err
+		}
+		o.Logger.Info("founded a cluster", "cluster", o.ClusterID, "raft_id", q.storage.RaftID())
+	} else if id := q.storage.ClusterID(); id != o.ClusterID {
+		return nil, fmt.Errorf("%w: %q, not %q", ErrOtherCluster, id, o.ClusterID)
+	}
+	if err := q.restore(); err != nil {
+		return nil, err
+	}
+	var err error
+	if q.lastIndex, err = q.storage.LastIndex(); err != nil {
+		return nil, err
+	}
+	q.node, err = raft.NewRawNode(&raft.Config{
+		ID: q.storage.RaftID(), Storage: q.storage, Applied: q.applied,
+		ElectionTick: electionTicks, HeartbeatTick: heartbeatTicks, PreVote: true, CheckQuorum: true,
+		DisableProposalForwarding: true, StepDownOnRemoval: true,
+		MaxSizePerMsg: 1 << 20, MaxCommittedSizePerReady: 16 << 20, MaxInflightMsgs: 256,
+		Logger: raftLogger{o.Logger},
+	})
+	return q, err
+}
+
+// Submit has req decided, and its records committed and applied here, then calls done once, from Ready or Close. A request without records (refused, or
+// validate-only) is answered when everything decided before it is committed. Errors: NOT_CONTROLLER, and those of decide.
+func (q *Machine) Submit(p protocol.Principal, req kmsg.Request, done func(kmsg.Response, error)) {
+	q.waiting = append(q.waiting, submission{p, req, done})
+}
+
+// Step takes a message of another voter, which a connection has brought whole and from whom it says. One that is not for this node, or of nobody known, is ignored.
+func (q *Machine) Step(m *pb.Message) {
+	if m.GetTo() != q.storage.RaftID() || raft.IsLocalMsg(m.GetType()) {
+		return
+	}
+	if err := q.node.Step(m); err != nil {
+		q.o.Logger.Debug("raft message ignored", "type", m.GetType().String(), "error", err)
+	}
+}
+
+// Ready does everything that has become possible: it writes what raft demands, waits for the disk, applies what is committed, decides what waits, answers, and returns what is to be
+// sent. An error is final: the machine, and the node, are at their end. The driver calls it after every other call.
+func (q *Machine) Ready(now time.Time) (Ready, error) {
+	q.now = now
+	for {
+		if err := q.drain(); err != nil {
+			return Ready{}, err
+		}
+		if err := q.campaign(); err != nil {
+			return Ready{}, err
+		}
+		q.decideWaiting()
+		if !q.node.HasReady() {
+			break
+		}
+	}
+	q.time()
+	rd := Ready{Messages: q.messages, Snapshot: q.snapshot.due}
+	q.messages, q.snapshot.due = nil, nil
+	return rd, nil
+}
+
+// Deadline is when Expire wants to be called; zero for never. A sole voter has nobody to wait for.
+func (q *Machine) Deadline() time.Time { return q.tick }
+
+// Expire tells raft that time has passed. Ticks that were missed, because the process slept or the disk did, are not made up for: who was away too long has no say in who is to lead.
+func (q *Machine) Expire(now time.Time) {
+	if q.tick.IsZero() || now.Before(q.tick) {
+		return
+	}
+	q.node.Tick()
+	q.tick = now.Add(Tick)
+}
+
+func (q *Machine) time() {
+	switch {
+	case q.soleVoter():
+		q.tick = time.Time{}
+	case q.tick.IsZero():
+		q.tick = q.now.Add(Tick)
+	}
+}
+
+// Close ends the machine: what waits is answered with NOT_CONTROLLER. A snapshot under way has to be given back before. The storage stays its owner's.
+func (q *Machine) Close() {
+	q.dropSpeculation()
+	q.refuseWaiting()
+}
+
+// drain does what raft asks for until it asks for nothing more. Several entries proposed since the last time are one append and one flush.
+func (q *Machine) drain() error {
+	for q.node.HasReady() {
+		if err := q.handle(q.node.Ready()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q *Machine) handle(rd raft.Ready) error {
+	if err := q.storage.Save(rd.HardState, rd.Snapshot, rd.Entries); err != nil {
+		return err
+	}
+	q.messages = append(q.messages, rd.Messages...)
+	if !raft.IsEmptySnap(rd.Snapshot) {
+		if err := q.restore(); err != nil {
+			return err
+		}
+	}
+	q.noteAppended(rd.Entries)
+	if rd.SoftState != nil {
+		q.noteRole(rd.RaftState == raft.StateLeader)
+	}
+	for _, e := range rd.CommittedEntries {
+		if err := q.apply(e); err != nil {
+			return fmt.Errorf("apply entry %d: %w", e.GetIndex(), err)
+		}
+	}
+	q.node.Advance(rd)
+	status := q.node.BasicStatus()
+	q.o.Metrics.progress(status.GetTerm(), status.GetCommit(), q.applied)
+	if len(rd.CommittedEntries) > 0 {
+		q.maybeSnapshot()
+	}
+	return nil
+}
+
+// campaign makes a sole voter the leader: there is nobody to wait for.
+func (q *Machine) campaign() error {
+	if q.leads || !q.soleVoter() {
+		return nil
+	}
+	if err := q.node.Campaign(); err != nil {
+		return fmt.Errorf("campaign: %w", err)
+	}
+	return q.drain()
+}
+
+func (q *Machine) soleVoter() bool {
+	return slices.Equal(q.conf.GetVoters(), []uint64{q.storage.RaftID()}) && len(q.conf.GetVotersOutgoing()) == 0
+}
+
+// noteRole follows our leadership. Deciding begins behind the empty entry that begins the term.
+func (q *Machine) noteRole(leads bool) {
+	if leads == q.leads {
+		return
+	}
+	q.leads = leads
+	q.term = q.node.BasicStatus().GetTerm()
+	q.dropSpeculation()
+	q.o.Logger.Info("metadata leadership", "leads", leads, "term", q.term)
+}
+
+// mayDecide tells whether everything that earlier leaders, and dropped speculation, may have left in the log is applied.
+func (q *Machine) mayDecide() bool { return q.leads && q.applied >= q.barrier }
+
+// decideWaiting decides what has been submitted, if it may.
+func (q *Machine) decideWaiting() {
+	switch {
+	case !q.leads && !q.soleVoter():
+		q.refuseWaiting()
+		return
+	case !q.mayDecide():
+		return
+	}
+	q.found()
+	for i := range q.waiting {
+		q.decideOne(&q.waiting[i])
+	}
+	clear(q.waiting)
+	q.waiting = q.waiting[:0]
+}
+
+func (q *Machine) refuseWaiting() {
+	refused := q.waiting
+	q.waiting = nil
+	for i := range refused {
+		refused[i].done(nil, ErrNotController)
+	}
+}
