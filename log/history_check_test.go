@@ -233,7 +233,7 @@ func (h *history) compare(p *part, l *log.Log) error {
 	case !ends && !p.config.Compact:
 		return fmt.Errorf("it ends at %d, where no batch does: [%d, %d) was there", end, p.first, p.end())
 	}
-	all, err := h.present(p, l, all, start, end)
+	all, _, err := h.present(p, l, all, start, end)
 	if err != nil {
 		return err
 	}
@@ -354,7 +354,7 @@ func compareEpochs(l *log.Log, all []written, start, end protocol.Offset) error 
 // resend is what clients do after a restart: they repeat the batches that they had in flight, and go on. The log is written to.
 func (h *history) resend(p *part, l *log.Log) error {
 	start, end := l.LogStartOffset(), l.LogEndOffset()
-	all, err := h.present(p, l, upTo(p.possible(), end), start, end)
+	all, removed, err := h.present(p, l, upTo(p.possible(), end), start, end)
 	if start == end || len(all) == 0 || err != nil {
 		return err
 	}
@@ -375,7 +375,7 @@ func (h *history) resend(p *part, l *log.Log) error {
 	if l.LogEndOffset() != end {
 		return fmt.Errorf("a batch that was there was appended again: the log ends at %d, not %d", l.LogEndOffset(), end)
 	}
-	more, err := h.goOn(p, l, all, epoch)
+	more, err := h.goOn(p, l, all, removed, epoch)
 	if err != nil {
 		return err
 	}
@@ -407,9 +407,16 @@ func (h *history) resendOf(l *log.Log, newest []written, start, snapshot protoco
 	return nil
 }
 
+// forgettable tells whether the newest batch of a producer was deleted before it was ever durable: its client has had no answer, and repeats it.
+func forgettable(p *part, sent []written, id protocol.ProducerID, start protocol.Offset) bool {
+	newest := lastOf(sent, id)
+	return len(newest) > 0 && newest[0].next <= start && newest[0].next > p.promised()
+}
+
 // goOn appends what the producers send next, and returns all that the log has then.
-func (h *history) goOn(p *part, l *log.Log, all []written, epoch protocol.LeaderEpoch) ([]written, error) {
+func (h *history) goOn(p *part, l *log.Log, all, removed []written, epoch protocol.LeaderEpoch) ([]written, error) {
 	q := *p
+	q.removed = slices.Concat(p.removed, removed)
 	q.batches, q.first, q.epoch = all, l.LogEndOffset(), epoch
 	rng := h.rng
 	h.rng = h.dice
@@ -417,7 +424,11 @@ func (h *history) goOn(p *part, l *log.Log, all []written, epoch protocol.Leader
 	for range 1 + h.dice.IntN(4) {
 		w, raw := h.batch(&q)
 		var info log.AppendInfo
-		if err := l.Append(raw, log.AppendOptions{Epoch: epoch}, &info); err != nil || info.Duplicate || info.BaseOffset != w.base {
+		err := l.Append(raw, log.AppendOptions{Epoch: epoch}, &info)
+		if errors.Is(err, kerr.OutOfOrderSequenceNumber) && forgettable(p, q.sent(), w.producer, l.LogStartOffset()) {
+			continue
+		}
+		if err != nil || info.Duplicate || info.BaseOffset != w.base {
 			return nil, fmt.Errorf("the next batch, sequence %d of producer %d: %+v: %w", w.sequence, w.producer, info, err)
 		}
 		w.bytes = raw

@@ -47,6 +47,7 @@ type part struct {
 	durable, kept protocol.Offset
 	high          protocol.Offset // high watermark as the checkpoint may have it
 	cleaned       protocol.Offset // below it records may be gone for which later ones of their key stand
+	removed       []written       // batches that compaction has removed whole: what their producers send next comes after them
 	epoch         protocol.LeaderEpoch
 	vouched       bool // a flush has said that something is durable: the folder stays
 
@@ -88,6 +89,16 @@ func (p *part) possible() []written {
 		return p.before
 	}
 	return p.batches
+}
+
+// sent is what producers go on from: the batches that are there, and those that compaction has removed.
+func (p *part) sent() []written {
+	if len(p.removed) == 0 {
+		return p.batches
+	}
+	all := slices.Concat(p.removed, p.batches)
+	slices.SortStableFunc(all, func(a, b written) int { return int(a.base - b.base) })
+	return all
 }
 
 func (p *part) add(w ...written) { p.batches = append(slices.Clip(p.batches), w...) }

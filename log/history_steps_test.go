@@ -130,7 +130,7 @@ func (h *history) batch(p *part) (written, []byte) {
 	w := written{base: p.end(), epoch: p.epoch, producer: -1, sequence: protocol.NoSequence}
 	if h.rng.IntN(2) == 0 {
 		w.producer = protocol.ProducerID(h.rng.IntN(3))
-		w.pepoch, w.sequence = nextSequence(p.batches, w.producer)
+		w.pepoch, w.sequence = nextSequence(p.sent(), w.producer)
 		if w.sequence > 0 && h.rng.IntN(12) == 0 {
 			w.pepoch, w.sequence = w.pepoch+1, 0
 		}
@@ -205,7 +205,7 @@ func (h *history) reset(p *part, l *log.Log) {
 		return
 	}
 	p.batches, p.first, p.start = nil, to, to
-	p.durable, p.kept, p.cleaned = 0, 0, 0
+	p.durable, p.kept, p.cleaned, p.removed = 0, 0, 0, nil
 	if p.vouched {
 		p.durable, p.kept = to, to
 	}

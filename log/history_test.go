@@ -347,12 +347,13 @@ func (h *history) adopt(p *part, l *log.Log) {
 		h.failf("%s after the restart: %w", p.tp, err)
 		return
 	}
-	list, err := h.present(p, l, upTo(p.possible(), end), start, end)
+	list, removed, err := h.present(p, l, upTo(p.possible(), end), start, end)
 	if err != nil {
 		h.failf("%s after the restart: %w", p.tp, err)
 		return
 	}
 	p.batches, p.first, p.start = list, end, start
+	p.removed = slices.DeleteFunc(slices.Concat(p.removed, removed), func(w written) bool { return w.next > end })
 	if start == end && len(list) > 0 && list[len(list)-1].next != end {
 		p.batches = nil // the log start outlived them
 	}
