@@ -23,6 +23,7 @@ type consumeFlags struct {
 	partitions []int32
 	count      int64
 	exitAtEnd  bool
+	group      string
 	keys       bool
 	progress   bool
 	out        output
@@ -31,15 +32,21 @@ type consumeFlags struct {
 func newConsume() *cobra.Command {
 	var f consumeFlags
 	c := &cobra.Command{
-		Use: "consume TOPIC", Short: "Read a topic's records, without a group", Args: cobra.ExactArgs(1), ValidArgsFunction: f.to.completeTopics,
-		Example: "  ottla consume numbers --exit-at-end\n  ottla consume events --offset @2026-01-02T15:04:05Z --output json",
-		RunE:    func(c *cobra.Command, args []string) error { return f.run(c.Context(), c.OutOrStdout(), args[0]) },
+		Use: "consume TOPIC", Short: "Read a topic's records, alone or as a member of a group", Args: cobra.ExactArgs(1), ValidArgsFunction: f.to.completeTopics,
+		Example: "  ottla consume numbers --exit-at-end\n  ottla consume events --offset @2026-01-02T15:04:05Z --output json\n  ottla consume numbers --group readers",
+		RunE: func(c *cobra.Command, args []string) error {
+			if f.group != "" {
+				return f.runGroup(c.Context(), c.OutOrStdout(), args[0])
+			}
+			return f.run(c.Context(), c.OutOrStdout(), args[0])
+		},
 	}
 	f.to.flag(c)
 	c.Flags().StringVarP(&f.offset, "offset", "s", "start", "start, end, a number, -N (the last N of each partition) or @TIME (RFC 3339 or milliseconds)")
 	c.Flags().Int32SliceVarP(&f.partitions, "partition", "p", nil, "only these partitions")
 	c.Flags().Int64VarP(&f.count, "count", "c", 0, "stop after so many records; 0: never")
 	c.Flags().BoolVarP(&f.exitAtEnd, "exit-at-end", "e", false, "stop at what is the end now")
+	c.Flags().StringVarP(&f.group, "group", "g", "", "read as a member of this group, from its committed offsets on, and commit what is printed")
 	c.Flags().BoolVar(&f.keys, "keys", false, "print KEY, a tab and the value")
 	c.Flags().BoolVar(&f.progress, "progress", false, "print progress even if standard error is not a terminal")
 	f.out.flag(c)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,8 @@ type broker struct{ data, address string }
 func startBroker(t *testing.T) broker {
 	t.Helper()
 	b := broker{data: t.TempDir()}
-	n, err := ottla.Start(t.Context(), ottla.Config{Data: b.data, Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
+	n, err := ottla.Start(t.Context(), ottla.Config{Data: b.data, Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler),
+		Properties: map[string]string{"group.initial.rebalance.delay.ms": "0"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +124,31 @@ func TestLinesInAndOut(t *testing.T) {
 	for offset, want := range map[string]string{"99": "past the end", "soon": "want start, end", "@soon": "cannot parse"} {
 		if _, err := run(t.Context(), nil, "consume", "t", "-b", b.address, "-s", offset); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("--offset %s: %v", offset, err)
+		}
+	}
+}
+
+// A group goes on where it was, begins where --offset says only without a committed offset, and shares a topic among its members.
+func TestConsumeAsAGroup(t *testing.T) {
+	b := startBroker(t)
+	b.ottla(t, "", "topic", "create", "t", "-p", "2")
+	b.ottla(t, "a\nb\nc\n", "produce", "t")
+	if got := b.ottla(t, "", "consume", "t", "-g", "late", "-e", "-s", "end"); got != "" {
+		t.Errorf("from the end: %q", got)
+	}
+	first := b.ottla(t, "", "consume", "t", "-g", "g", "-c", "2")
+	rest := b.ottla(t, "", "consume", "t", "-g", "g", "-e")
+	got := strings.Fields(first + rest)
+	slices.Sort(got)
+	if len(strings.Fields(first)) != 2 || strings.Join(got, "") != "abc" {
+		t.Errorf("%q, then %q", first, rest)
+	}
+	if again := b.ottla(t, "", "consume", "t", "-g", "g", "-e"); again != "" {
+		t.Errorf("read again: %q", again)
+	}
+	for _, args := range [][]string{{"-s", "3"}, {"-p", "1"}} {
+		if _, err := run(t.Context(), nil, append([]string{"consume", "t", "-b", b.address, "-g", "g"}, args...)...); err == nil {
+			t.Errorf("%q is taken", args)
 		}
 	}
 }
