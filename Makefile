@@ -40,7 +40,7 @@ histories:
 sabotage:
 	$(GO) test -count=1 -timeout 1h -v -tags sabotage -run '^TestPlantedBugsAreCaught$$' ./log
 
-# Apache Kafka's own tools and kcat against a node (needs Java, Maven and kcat).
+# Apache Kafka's own tools and Java clients, and kcat, against a node (needs a JDK, Maven and kcat).
 clients: build
 	$(GO) test -count=1 -timeout 20m -tags clients ./integration/clients
 

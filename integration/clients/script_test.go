@@ -16,8 +16,11 @@ type step struct {
 	files map[string]string // written into $D first
 	// unordered output has lines in an order that means nothing (a hash table's): they are sorted.
 	unordered bool
+	only      string // keeps the lines that have this in them
 	until     string // left running once it has said this; what it said is another's, which
 	ends      string // names the step that was left running
+	kills     string // as ends, without a warning
+	waits     string // names a step that was left running and has to say until
 }
 
 const (

@@ -1,5 +1,5 @@
 // Package kafka fetches Apache Kafka from Maven Central, starts a node of it and runs its command-line tools: what ottla is compared with.
-// Java 17 and Maven must be installed. The jars stay in the user's cache folder.
+// Java 17 and Maven must be installed, for Compile the whole JDK. The jars stay in the user's cache folder.
 package kafka
 
 import (
@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"ottla/integration/process"
 )
@@ -68,17 +69,41 @@ func Fetch(ctx context.Context) (Libs, error) {
 
 // Tool is a command that runs one of Kafka's classes, started quickly: little heap ("256m"), one collector, no second compiler.
 func (l Libs) Tool(ctx context.Context, heap, class string, args ...string) *exec.Cmd {
-	return l.java(ctx, []string{"-Xmx" + heap, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"}, class, args)
+	return java(ctx, l.jars(), l.quick(heap), class, args)
+}
+
+func (l Libs) jars() string { return filepath.Join(string(l), "*") }
+
+func (l Libs) logging() string {
+	return "-Dlog4j2.configurationFile=" + filepath.Join(string(l), "log4j2.properties")
+}
+
+func (l Libs) quick(heap string) []string {
+	return []string{"-Xmx" + heap, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", l.logging()}
+}
+
+// Compile makes classes of Java sources that use the jars, in the folder classes. It needs a JDK.
+func (l Libs) Compile(ctx context.Context, classes string, sources ...string) error {
+	args := append([]string{"-nowarn", "-cp", l.jars(), "-d", classes}, sources...)
+	if out, err := exec.CommandContext(ctx, "javac", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("compile: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// Program is Tool for a class that Compile has put into the folder classes.
+func (l Libs) Program(ctx context.Context, classes, class string, args ...string) *exec.Cmd {
+	return java(ctx, l.jars()+":"+classes, l.quick("256m"), class, args)
 }
 
 // server is a command that runs a broker as its own start script does: both compilers, G1.
 func (l Libs) server(ctx context.Context, properties string) *exec.Cmd {
-	return l.java(ctx, []string{"-Xms256m", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35"}, "kafka.Kafka", []string{properties})
+	options := []string{"-Xms256m", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35", l.logging()}
+	return java(ctx, l.jars(), options, "kafka.Kafka", []string{properties})
 }
 
-func (l Libs) java(ctx context.Context, options []string, class string, args []string) *exec.Cmd {
-	all := append(options, "-Dlog4j2.configurationFile="+filepath.Join(string(l), "log4j2.properties"), "-cp", filepath.Join(string(l), "*"), class)
-	return exec.CommandContext(ctx, "java", append(all, args...)...)
+func java(ctx context.Context, classpath string, options []string, class string, args []string) *exec.Cmd {
+	return exec.CommandContext(ctx, "java", slices.Concat(options, []string{"-cp", classpath, class}, args)...)
 }
 
 // Broker is a node that is broker and controller.
