@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED ?= 0
 
-.PHONY: run build test check race fuzz histories sabotage clients franz-go faults microbench bench generate
+.PHONY: run build test check race fuzz histories sabotage clients franz-go faults hostile microbench bench generate
 
 run: build
 	bin/ottla serve
@@ -52,6 +52,12 @@ franz-go: build
 # chances, FAULTS_REPORT=file keeps the outcome as JSON, FAULTS_DIR=/dev/shm puts the disks into memory.
 faults:
 	$(GO) test -v -count=1 -timeout 120m -tags faults -run '^TestFaults$$' ./integration/faults
+
+# Thousands of hostile connections against a node, a good client beside them: what that notices, and what the node needs for it.
+DURATION ?= 5m
+CONNECTIONS ?= 5000
+hostile:
+	DURATION=$(DURATION) CONNECTIONS=$(CONNECTIONS) $(GO) test -v -count=1 -timeout 60m -tags hostile -run '^TestSiege$$' ./integration/hostile
 
 # Allocations and costs of the hot paths.
 microbench:

@@ -152,6 +152,10 @@ func (n *Node) openServer(ctx context.Context) error {
 		_ = listener.Close() // for a start that ends before the server takes it; then it is closed already
 		return nil
 	})
+	files, err := descriptors()
+	if err != nil {
+		return fmt.Errorf("limit of open files: %w", err)
+	}
 	v := n.values()
 	h := handlers.New(handlers.Options{
 		Broker: n.id, Partitions: leaders{n.replicas}, Controller: n.controller, ProducerIDs: controller.NewProducerIDs(n.controller, n.id), Authorizer: handlers.AllowAll{},
@@ -162,7 +166,7 @@ func (n *Node) openServer(ctx context.Context) error {
 	n.server = server.New(server.Options{
 		Dispatcher: h, Settler: n.store, Logger: n.Logger, Metrics: n.metrics.server, MaxFrame: handlers.MaxFrame(int(v.Int("socket.request.max.bytes"))),
 		MemoryBudget:   v.Int("ottla.memory.budget.bytes"),
-		MaxConnections: int(v.Int("max.connections")), MaxConnectionsPerIP: int(v.Int("max.connections.per.ip")),
+		MaxConnections: connectionLimit(v.Int("max.connections"), files), MaxConnectionsPerIP: int(v.Int("max.connections.per.ip")),
 		IdleTimeout: ms(v, "connections.max.idle.ms"),
 	})
 	n.closing = append(n.closing, n.server.Shutdown, n.endGroups) // backwards: a server that stops waits for what is answered then

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"ottla/protocol"
 )
 
 var (
@@ -36,8 +38,8 @@ func (l LagCollector) Collect(metrics chan<- prometheus.Metric) {
 		return
 	}
 	show := func(of *prometheus.Desc, value float64, p *PartitionLag) {
-		m, err := prometheus.NewConstMetric(of, prometheus.GaugeValue, value, p.Group, p.Topic, strconv.Itoa(int(p.Partition)))
-		if err == nil { // else the group's id is no text: any bytes may come in one
+		m, err := prometheus.NewConstMetric(of, prometheus.GaugeValue, value, protocol.Printable(p.Group), p.Topic, strconv.Itoa(int(p.Partition)))
+		if err == nil { // else the topic's name is no text, as no broker takes one
 			metrics <- m
 		}
 	}

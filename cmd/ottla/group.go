@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"ottla/protocol"
 )
 
 func newGroup() *cobra.Command {
@@ -155,7 +157,7 @@ func (f *connection) completeGroups(c *cobra.Command, _ []string, typed string) 
 	}
 	var names []string
 	for _, name := range groups.Groups() {
-		if strings.HasPrefix(name, typed) {
+		if strings.HasPrefix(name, typed) && protocol.Printable(name) == name {
 			names = append(names, name)
 		}
 	}

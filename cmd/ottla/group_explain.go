@@ -139,7 +139,7 @@ func askCoordinator(ctx context.Context, operators, group string) (*handlers.Gro
 // words is the story for people, a paragraph a matter.
 func (s *story) words(now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Group %s is %s", s.Group, s.State)
+	fmt.Fprintf(&b, "Group %s is %s", protocol.Printable(s.Group), s.State)
 	if s.Inside != nil && !s.Inside.Since.IsZero() {
 		fmt.Fprintf(&b, " since %s (%s)", clock(s.Inside.Since), ago(now.Sub(s.Inside.Since)))
 	}
@@ -191,7 +191,7 @@ func staticStays(awaited []handlers.ExplainedMember) string {
 }
 
 func tellMember(b *strings.Builder, m *handlers.ExplainedMember, now time.Time) {
-	fmt.Fprintf(b, "  %s, client %q at %s", m.ID, m.ClientID, strings.TrimPrefix(m.Host, "/"))
+	fmt.Fprintf(b, "  %s, client %q at %s", protocol.Printable(m.ID), m.ClientID, strings.TrimPrefix(m.Host, "/"))
 	if m.InstanceID != nil {
 		fmt.Fprintf(b, ", instance %q", *m.InstanceID)
 	}
@@ -207,7 +207,7 @@ func (s *story) tellRebalance(b *strings.Builder, now time.Time) {
 		b.WriteString("\nIt has not rebalanced since this node coordinates it.\n")
 		return
 	}
-	why := strings.TrimSuffix(r.Reason, ".") // Kafka's words, some of which are a sentence
+	why := protocol.Printable(strings.TrimSuffix(r.Reason, ".")) // Kafka's words, some of which are a sentence, or a client's
 	if r.Ended.IsZero() {
 		fmt.Fprintf(b, "\nIt has been rebalancing since %s (%s), because: %s.\n", clock(r.Began), ago(now.Sub(r.Began)), why)
 	} else {

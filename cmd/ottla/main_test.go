@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ottla"
@@ -269,5 +270,18 @@ func TestServe(t *testing.T) {
 		if _, err := run(t.Context(), nil, wrong...); err == nil {
 			t.Errorf("%v was taken", wrong)
 		}
+	}
+}
+
+// A group may be called anything: a terminal shows its name and does not obey it.
+func TestTablesDoNotObeyNames(t *testing.T) {
+	var out bytes.Buffer
+	c := &cobra.Command{}
+	c.SetOut(&out)
+	if err := (&output{}).print(c, table{columns: []string{"group", "members"}, rows: [][]any{{"\x1b[2Jgone\nx\t7", 3}, {"plain", []int32{1, 2}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "GROUP                MEMBERS\n" + `"\x1b[2Jgone\nx\t7"  3` + "\nplain                1 2\n"; out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
 	}
 }

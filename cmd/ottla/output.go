@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"ottla/protocol"
 )
 
 // output is the --output flag of a command that prints a table.
@@ -71,7 +73,7 @@ func count(n int64, of string) string {
 	return fmt.Sprintf("%d %ss", n, of)
 }
 
-// cell is a value as a table shows it: lists without brackets, and a dash for what is not known, which is null in JSON.
+// cell is a value as a table shows it: lists without brackets, names of clients quoted where a terminal would do something with them, and a dash for what is not known, which is null in JSON.
 func cell(v any) string {
 	if v == nil {
 		return "-"
@@ -79,7 +81,7 @@ func cell(v any) string {
 	if list, ok := v.([]int32); ok {
 		return strings.Trim(fmt.Sprint(list), "[]")
 	}
-	return fmt.Sprint(v)
+	return protocol.Printable(fmt.Sprint(v))
 }
 
 // jsonBytes is bytes of a client in JSON: text where they are UTF-8, else base64 under a name of its own, so that nothing is lost. nil is null.

@@ -66,7 +66,7 @@ func TestJ03Amplification(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			c := v.dial(t)
 			c.write(framed(req, body))
-			_ = c.CloseWrite()
+			c.endRequests()
 			if _, err := c.receive(); errors.Is(err, errSilent) {
 				t.Errorf("%s version %d: %v", kmsg.NameForKey(req.Key()), req.GetVersion(), err)
 			}
@@ -94,7 +94,7 @@ func TestJ05FuzzedRequests(t *testing.T) {
 			}
 			c := v.dial(t)
 			c.write(framed(req, body))
-			_ = c.CloseWrite() // a call that waits ends with its peer
+			c.endRequests() // a call that waits ends with its peer
 			if _, err := c.receive(); errors.Is(err, errSilent) {
 				t.Errorf("%s version %d, body %x: %v", kmsg.NameForKey(req.Key()), req.GetVersion(), body, err)
 			}

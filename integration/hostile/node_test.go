@@ -16,23 +16,58 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ottla"
+	"ottla/log/vfs"
+	"ottla/protocol/memnet"
 )
 
 const patience = 20 * time.Second
 
 // victim is a node in this process with one topic, "good", of one partition.
 type victim struct {
+	node          *ottla.Node
 	address, data string
+	network       *memnet.Network // of a node in a bubble, else nil
 	good          *kgo.Client
 }
 
-func startVictim(t *testing.T) *victim {
+// startVictim starts a node on loopback, its configuration changed as each says.
+func startVictim(t *testing.T, change ...func(*ottla.Config)) *victim {
 	t.Helper()
 	v := &victim{data: t.TempDir()}
-	n, err := ottla.Start(t.Context(), ottla.Config{Data: v.data, Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
+	c := ottla.Config{Data: v.data, Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}
+	for _, f := range change {
+		f(&c)
+	}
+	v.start(t, c)
+	return v
+}
+
+// startInBubble starts a node whose disk, network and time are the bubble's.
+func startInBubble(t *testing.T, change ...func(*ottla.Config)) *victim {
+	t.Helper()
+	const address = "10.0.0.1:9092"
+	v := &victim{network: memnet.New()}
+	c := ottla.Config{Data: "/data", Listen: address, Advertise: address, FS: vfs.NewMem(), Logger: slog.New(slog.DiscardHandler),
+		ListenFunc: func(_ context.Context, _, address string) (net.Listener, error) { return v.network.Listen(address) }}
+	for _, f := range change {
+		f(&c)
+	}
+	v.start(t, c)
+	return v
+}
+
+// with sets broker properties.
+func with(properties map[string]string) func(*ottla.Config) {
+	return func(c *ottla.Config) { c.Properties = properties }
+}
+
+func (v *victim) start(t *testing.T, c ottla.Config) {
+	t.Helper()
+	n, err := ottla.Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
+	v.node = n
 	t.Cleanup(func() {
 		if err := n.Close(context.Background()); err != nil {
 			t.Errorf("close the node: %v", err)
@@ -42,12 +77,22 @@ func startVictim(t *testing.T) *victim {
 	if code := v.create(t, "good"); code != 0 {
 		t.Fatal(kerr.ErrorForCode(code))
 	}
-	v.good, err = kgo.NewClient(kgo.SeedBrokers(v.address), kgo.DefaultProduceTopic("good"))
+	v.good = v.client(t, kgo.DefaultProduceTopic("good"))
+}
+
+// client is one that means well.
+func (v *victim) client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	opts = append(opts, kgo.SeedBrokers(v.address))
+	if v.network != nil {
+		opts = append(opts, kgo.Dialer(v.network.Dial))
+	}
+	cl, err := kgo.NewClient(opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(v.good.Close)
-	return v
+	t.Cleanup(cl.Close)
+	return cl
 }
 
 // serves fails the test unless the good client's record is acknowledged.
@@ -74,20 +119,33 @@ func (v *victim) create(t *testing.T, name string) int16 {
 }
 
 // attacker is a connection that sends whatever it likes.
-type attacker struct{ *net.TCPConn }
+type attacker struct{ net.Conn }
 
 func (v *victim) dial(t *testing.T) attacker {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", v.address, patience)
+	return v.dialFor(t, patience)
+}
+
+// dialFor is dial with a deadline for all that the connection will do.
+func (v *victim) dialFor(t *testing.T, d time.Duration) attacker {
+	t.Helper()
+	dial := (&net.Dialer{Timeout: patience}).DialContext
+	if v.network != nil {
+		dial = v.network.Dial
+	}
+	c, err := dial(t.Context(), "tcp", v.address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() }) // the node may have closed it
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(d)); err != nil {
 		t.Fatal(err)
 	}
-	return attacker{c.(*net.TCPConn)}
+	return attacker{c}
 }
+
+// endRequests tells the node that no more comes; answers may.
+func (a attacker) endRequests() { _ = a.Conn.(*net.TCPConn).CloseWrite() }
 
 // write sends bytes; that the node has closed meanwhile is seen by whoever reads.
 func (a attacker) write(b []byte) { _, _ = a.Write(b) }

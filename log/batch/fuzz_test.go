@@ -56,7 +56,7 @@ func FuzzValidate(f *testing.F) {
 			t.Fatal(err)
 		}
 		same(t, read(t, out), read(t, b))
-		if at, ok, err := Newest(b, limit); !ok || err != nil || max(at.Timestamp, -1) != h.MaxTimestamp {
+		if at, ok, err := newest(b, limit); !ok || err != nil || max(at.Timestamp, -1) != h.MaxTimestamp {
 			t.Fatalf("newest %+v %v %v in %+v", at, ok, err, h)
 		}
 	})

@@ -1,6 +1,8 @@
 package batch
 
 import (
+	"errors"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"ottla/protocol"
@@ -28,7 +30,12 @@ func Recompress(b []byte, to Codec, level int, maxDecompressed int) ([]byte, err
 	if from != None {
 		buf := buffers.Get().(*[]byte)
 		defer putBuffer(buf)
-		plain, err := inflate((*buf)[:0], records, from, maxDecompressed)
+		plain, err := inflate((*buf)[:0], records, from, min(maxDecompressed, smallWhole))
+		if errors.Is(err, kerr.MessageTooLarge) && maxDecompressed > smallWhole {
+			takeTurn()
+			defer endTurn()
+			plain, err = inflate((*buf)[:0], records, from, maxDecompressed)
+		}
 		if err != nil {
 			return nil, err
 		}

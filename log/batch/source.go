@@ -120,18 +120,17 @@ func (s *blockSource) release() {
 }
 
 // zstdSource inflates what is small in one go, which is fastest, and the rest through a window. A frame whose window is wider than any but the highest levels have needs that much memory
-// anyway; it is inflated in one go as well, because then memory grows with what really comes out and not with what the frame claims.
+// anyway; it is inflated in one go as well, because then memory grows with what really comes out and not with what the frame claims. If that is much, it waits its turn.
 type zstdSource struct {
 	whole  *[]byte // pooled, if in one go
+	turn   bool    // whole is large
 	rest   []byte  // of whole
 	stream *zstd.Decoder
+	inTurn bool // one of streams
 	src    bytes.Reader
 }
 
-const (
-	zstdWhole  = 1 << 20 // bytes that count as small
-	zstdNarrow = 8 << 20 // window up to which frames are streamed; that of level 19
-)
+const zstdNarrow = 8 << 20 // window up to which frames are streamed; that of level 19
 
 var zstdSources = sync.Pool{New: func() any { return new(zstdSource) }}
 
@@ -150,15 +149,18 @@ func openZstd(src []byte, limit int) (source, error) {
 }
 
 func (s *zstdSource) open(src []byte, frame *zstd.Header, limit int) error {
-	if frame.WindowSize > zstdNarrow {
-		return s.inflate(src, min(limit, maxZstdWindow))
-	}
-	if small := frame.HasFCS && frame.FrameContentSize <= zstdWhole || !frame.HasFCS && len(src) <= zstdWhole/4; small {
-		if err := s.inflate(src, min(limit, zstdWhole)); !errors.Is(err, kerr.MessageTooLarge) {
+	wide := frame.WindowSize > zstdNarrow
+	if wide || frame.HasFCS && frame.FrameContentSize <= smallWhole || !frame.HasFCS && len(src) <= smallWhole/4 {
+		if err := s.inflate(src, min(limit, smallWhole)); !errors.Is(err, kerr.MessageTooLarge) {
 			return err
 		}
 	}
-	return s.begin(src)
+	if !wide {
+		return s.begin(src)
+	}
+	takeTurn()
+	s.turn = true
+	return s.inflate(src, min(limit, maxZstdWindow))
 }
 
 func (s *zstdSource) inflate(src []byte, limit int) error {
@@ -174,6 +176,8 @@ func (s *zstdSource) inflate(src []byte, limit int) error {
 }
 
 func (s *zstdSource) begin(src []byte) error {
+	takeStream()
+	s.inTurn = true
 	if s.stream == nil {
 		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdNarrow))
 		if err != nil {
@@ -209,9 +213,17 @@ func (s *zstdSource) release() {
 		putBuffer(s.whole)
 		s.whole, s.rest = nil, nil
 	}
+	if s.turn {
+		s.turn = false
+		endTurn()
+	}
 	s.src.Reset(nil)
 	if s.stream != nil {
 		_ = s.stream.Reset(nil) // only lets go of src
+	}
+	if s.inTurn {
+		s.inTurn = false
+		endStream()
 	}
 	zstdSources.Put(s)
 }

@@ -1,6 +1,10 @@
 package batch
 
-import "ottla/protocol"
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"ottla/protocol"
+)
 
 // TimestampOffset is a record's place in time and in the log.
 type TimestampOffset struct {
@@ -8,48 +12,44 @@ type TimestampOffset struct {
 	Offset    protocol.Offset
 }
 
-// FirstAtOrAfter finds the first record of the batch at the start of b whose time is ts or later; false if there is none.
+// Find is the first record that fits, of the batch at the start of b; false if there is none. fits may look at Timestamp and Offset only. Compressed records pass through a window: many
+// clients may ask at once for a time that lies in a batch which inflates to hundreds of megabytes.
 // Errors: those of Reader. Records before one that does not parse are still found.
-func FirstAtOrAfter(b []byte, ts int64, maxDecompressed int) (TimestampOffset, bool, error) {
-	var r Reader
-	if err := r.Reset(b, maxDecompressed); err != nil {
-		return TimestampOffset{}, false, err
+func Find(b []byte, fits func(*Record) bool, maxDecompressed int) (TimestampOffset, bool, error) {
+	none := TimestampOffset{}
+	var h Header
+	if err := ParseHeader(b, &h); err != nil {
+		return none, false, err
 	}
-	defer r.Close()
+	if h.Size() > len(b) {
+		return none, false, protocol.Errorf(kerr.CorruptMessage, "record batch of %d bytes is cut off after %d", h.Size(), len(b))
+	}
+	records := b[HeaderSize:h.Size()]
+	if h.Count == 0 && len(records) == 0 { // emptied by compaction: the codec's bits may stay
+		return none, false, nil
+	}
+	w, err := openWalker(records, &h, maxDecompressed)
+	if err != nil {
+		return none, false, err
+	}
+	defer w.release()
+	return w.find(&h, fits)
+}
+
+func (w *walker) find(h *Header, fits func(*Record) bool) (TimestampOffset, bool, error) {
 	var rec Record
-	for {
-		if ok, err := r.Next(&rec); !ok || err != nil {
+	before := int32(-1)
+	for i := range h.Count {
+		if err := w.next(h, &rec); err != nil {
 			return TimestampOffset{}, false, err
 		}
-		if rec.Timestamp >= ts {
+		if rec.offsetDelta <= before || rec.offsetDelta > h.LastOffsetDelta {
+			return TimestampOffset{}, false, protocol.Errorf(kerr.InvalidRecord, "record %d has offset delta %d after %d in a batch that ends at %d", i, rec.offsetDelta, before, h.LastOffsetDelta)
+		}
+		before = rec.offsetDelta
+		if fits(&rec) {
 			return TimestampOffset{rec.Timestamp, rec.Offset}, true, nil
 		}
 	}
-}
-
-// Newest finds the first record with the greatest time in the batch at the start of b (ListOffsets with MAX_TIMESTAMP); false if the batch has no records.
-// Errors: those of Reader.
-func Newest(b []byte, maxDecompressed int) (TimestampOffset, bool, error) {
-	var r Reader
-	if err := r.Reset(b, maxDecompressed); err != nil {
-		return TimestampOffset{}, false, err
-	}
-	defer r.Close()
-	var (
-		rec    Record
-		newest TimestampOffset
-		found  bool
-	)
-	for {
-		ok, err := r.Next(&rec)
-		if err != nil {
-			return TimestampOffset{}, false, err
-		}
-		if !ok {
-			return newest, found, nil
-		}
-		if !found || rec.Timestamp > newest.Timestamp {
-			newest, found = TimestampOffset{rec.Timestamp, rec.Offset}, true
-		}
-	}
+	return TimestampOffset{}, false, w.end(h)
 }

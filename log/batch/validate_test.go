@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -178,7 +179,7 @@ func TestBombsCostAWindow(t *testing.T) {
 
 // Frames of zstd that are large, wide, or both, and one that claims more than may be.
 func TestValidateZstdFrames(t *testing.T) {
-	body := appendRecord(nil, 0, 0, []byte("k"), make([]byte, 2*zstdWhole), nil)
+	body := appendRecord(nil, 0, 0, []byte("k"), make([]byte, 2*smallWhole), nil)
 	for name, c := range map[string]struct {
 		window int
 		kind   *kerr.Error
@@ -256,6 +257,91 @@ func TestRecompress(t *testing.T) {
 	wantKind(t, err, kerr.CorruptMessage)
 }
 
+// newest finds the first record with the greatest time.
+func newest(b []byte, limit int) (TimestampOffset, bool, error) {
+	most := int64(math.MinInt64)
+	if _, _, err := Find(b, func(r *Record) bool { most = max(most, r.Timestamp); return false }, limit); err != nil {
+		return TimestampOffset{}, false, err
+	}
+	return Find(b, func(r *Record) bool { return r.Timestamp == most }, limit)
+}
+
+// A look-up costs a window, like validating, and ends where the record is found.
+func TestTimestampLookupOfABombCostsAWindow(t *testing.T) {
+	const size = 64 << 20
+	body := appendRecord(nil, 0, 0, []byte("k"), make([]byte, size), nil)
+	for c := Gzip; c <= Zstd; c++ {
+		raw := withBody(c, 1, body...)
+		cost := allocated(func() {
+			if _, ok, err := Find(raw, func(r *Record) bool { return r.Timestamp > math.MaxInt64/2 }, 2*size); ok || err != nil {
+				t.Fatalf("%s: found %v, error %v", c, ok, err)
+			}
+		})
+		if cost > 16<<20 {
+			t.Fatalf("%s: %d bytes of memory", c, cost)
+		}
+	}
+}
+
+// Many bombs that can only be inflated in one piece have memory one after the other.
+func TestWholeBombsTakeTurns(t *testing.T) {
+	const size = 4 << 20
+	raw := withZstdWindow(t, appendRecord(nil, 0, 0, []byte("k"), make([]byte, size), nil))
+	all := map[string]func() error{
+		"validate": func() error {
+			return accept(bytes.Clone(raw), new(Header), ValidateOptions{Timestamps: anyTime, MaxDecompressed: 2 * size})
+		},
+		"look-up":    func() error { _, _, err := Find(raw, func(*Record) bool { return false }, 2*size); return err },
+		"recompress": func() error { _, err := Recompress(raw, Gzip, 1, 2*size); return err },
+	}
+	for name, f := range all {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				shared := turns
+				defer func() { turns = shared }()
+				turns = make(chan struct{}, 1) // of the bubble, which so knows who waits for it
+				takeTurn()
+				ended := make(chan error, 1)
+				go func() { ended <- f() }()
+				synctest.Wait()
+				if len(ended) > 0 {
+					t.Error("it did not wait for its turn")
+				}
+				endTurn()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+				synctest.Wait()
+				if len(turns) > 0 {
+					t.Error("the turn was not given back")
+				}
+			})
+		})
+	}
+}
+
+// withZstdWindow is a batch of one record in a frame with a window of 128 MiB, as Java writes it at level 22.
+func withZstdWindow(t *testing.T, body []byte) []byte {
+	t.Helper()
+	var frame bytes.Buffer
+	w, err := zstd.NewWriter(&frame, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(maxZstdWindow))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(body); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	raw := append(withBody(None, 1, body...)[:HeaderSize:HeaderSize], frame.Bytes()...)
+	var h Header
+	h.decode(raw)
+	h.Attributes = Attributes(Zstd)
+	seal(raw, &h)
+	return raw
+}
+
 func TestTimestampLookup(t *testing.T) {
 	for c := None; c <= Zstd; c++ {
 		raw := encodedBy(t, c)
@@ -268,25 +354,25 @@ func TestTimestampLookup(t *testing.T) {
 			{-5, TimestampOffset{1000, 100}, true}, {1000, TimestampOffset{1000, 100}, true}, {1001, TimestampOffset{1005, 101}, true},
 			{1005, TimestampOffset{1005, 101}, true}, {1006, TimestampOffset{}, false},
 		} {
-			if got, ok, err := FirstAtOrAfter(raw, q.ts, 1<<20); got != q.want || ok != q.ok || err != nil {
+			if got, ok, err := Find(raw, func(r *Record) bool { return r.Timestamp >= q.ts }, 1<<20); got != q.want || ok != q.ok || err != nil {
 				t.Fatalf("%s: first at %d is %+v %v %v", c, q.ts, got, ok, err)
 			}
 		}
-		if got, ok, err := Newest(raw, 1<<20); got != (TimestampOffset{1005, 101}) || !ok || err != nil {
+		if got, ok, err := newest(raw, 1<<20); got != (TimestampOffset{1005, 101}) || !ok || err != nil {
 			t.Fatalf("%s: newest is %+v %v %v", c, got, ok, err)
 		}
 		StampLogAppendTime(raw, 7)
-		if got, ok, err := Newest(raw, 1<<20); got != (TimestampOffset{7, 100}) || !ok || err != nil {
+		if got, ok, err := newest(raw, 1<<20); got != (TimestampOffset{7, 100}) || !ok || err != nil {
 			t.Fatalf("%s: newest under LogAppendTime is %+v %v %v", c, got, ok, err)
 		}
 		if c != None {
-			_, _, err := FirstAtOrAfter(raw, 0, 10)
+			_, _, err := Find(raw, func(*Record) bool { return true }, 10)
 			wantKind(t, err, kerr.MessageTooLarge)
-			_, _, err = Newest(raw, 10)
+			_, _, err = newest(raw, 10)
 			wantKind(t, err, kerr.MessageTooLarge)
 		}
 	}
-	if _, ok, err := Newest(NewBuilder().Build(nil), 0); ok || err != nil {
+	if _, ok, err := newest(NewBuilder().Build(nil), 0); ok || err != nil {
 		t.Fatalf("newest of no records: %v %v", ok, err)
 	}
 }

@@ -16,6 +16,7 @@ type walker struct {
 	rest     []byte // not yet seen; all records if they are plain, else a part of window
 	window   []byte
 	src      source // what comes behind rest; nil at the end, and for plain records
+	opened   source // src as it was at first
 	inflated int    // bytes that src has given
 	limit    int    // of inflated
 	err      error  // the first of a long record; here and not there, so that the walker stays on the stack
@@ -26,21 +27,34 @@ const windowSize = 64 << 10
 
 var windows = sync.Pool{New: func() any { return new([windowSize]byte) }}
 
-// walk checks that records are those that h declares and that o allows, and returns the largest time among them, at least NoTimestamp.
-func walk(records []byte, h *Header, o *ValidateOptions) (newest int64, err error) {
+// openWalker begins to walk the records of a batch with header h. release gives its memory back.
+func openWalker(records []byte, h *Header, limit int) (walker, error) {
 	codec := h.Attributes.Codec()
 	if codec == None {
-		w := walker{rest: records}
-		return w.walk(h, o)
+		return walker{rest: records}, nil
 	}
-	src, err := openSource(codec, records, o.MaxDecompressed)
+	src, err := openSource(codec, records, limit)
+	if err != nil {
+		return walker{}, err
+	}
+	window := windows.Get().(*[windowSize]byte)
+	return walker{window: window[:], src: src, opened: src, limit: limit}, nil
+}
+
+func (w *walker) release() {
+	if w.opened != nil {
+		w.opened.release()
+		windows.Put((*[windowSize]byte)(w.window))
+	}
+}
+
+// walk checks that records are those that h declares and that o allows, and returns the largest time among them, at least NoTimestamp.
+func walk(records []byte, h *Header, o *ValidateOptions) (newest int64, err error) {
+	w, err := openWalker(records, h, o.MaxDecompressed)
 	if err != nil {
 		return 0, err
 	}
-	defer src.release()
-	window := windows.Get().(*[windowSize]byte)
-	defer windows.Put(window)
-	w := walker{window: window[:], src: src, limit: o.MaxDecompressed}
+	defer w.release()
 	return w.walk(h, o)
 }
 
@@ -60,13 +74,21 @@ func (w *walker) walk(h *Header, o *ValidateOptions) (newest int64, err error) {
 		rejected.check(i, &rec, o)
 		newest = max(newest, rec.Timestamp)
 	}
-	if err := w.fill(1); err != nil {
+	if err := w.end(h); err != nil {
 		return 0, err
 	}
-	if len(w.rest) > 0 {
-		return 0, protocol.Errorf(kerr.InvalidRecord, "bytes are left behind the %d records that the batch declares", h.Count)
-	}
 	return newest, rejected.err()
+}
+
+// end checks that nothing comes behind the last record.
+func (w *walker) end(h *Header) error {
+	if err := w.fill(1); err != nil {
+		return err
+	}
+	if len(w.rest) > 0 {
+		return protocol.Errorf(kerr.InvalidRecord, "bytes are left behind the %d records that the batch declares", h.Count)
+	}
+	return nil
 }
 
 // next checks the next record. Of rec's fields, times, offset and whether the key is null can be relied on.
@@ -139,6 +161,9 @@ func (w *walker) long(h *Header, rec *Record) error {
 		l.err = protocol.Errorf(kerr.InvalidRecord, "invalid record: %d bytes behind its headers", l.left)
 	}
 	rec.Offset, rec.Timestamp = h.BaseOffset+protocol.Offset(rec.offsetDelta), h.BaseTimestamp+delta
+	if h.Attributes.LogAppendTime() {
+		rec.Timestamp = h.MaxTimestamp
+	}
 	return l.err
 }
 

@@ -153,27 +153,8 @@ func (s *Segment) scan(position int64, batchFits func(*batch.Header) bool, recor
 		if buf, err = c.Batch(buf); err != nil {
 			return Stamp{}, false, err
 		}
-		if found, ok, err := firstRecord(buf, recordFits, maxDecompressed); err != nil || ok {
-			return found, ok, err
-		}
-	}
-}
-
-// firstRecord is the first record of the batch b that fits.
-func firstRecord(b []byte, fits func(*batch.Record) bool, maxDecompressed int) (Stamp, bool, error) {
-	r, err := batch.NewReader(b, maxDecompressed)
-	if err != nil {
-		return Stamp{}, false, err
-	}
-	defer r.Close()
-	var rec batch.Record
-	for {
-		ok, err := r.Next(&rec)
-		if err != nil || !ok {
-			return Stamp{}, false, err
-		}
-		if fits(&rec) {
-			return Stamp{Timestamp: rec.Timestamp, Offset: rec.Offset, Epoch: r.Header().LeaderEpoch}, true, nil
+		if found, ok, err := batch.Find(buf, recordFits, maxDecompressed); err != nil || ok {
+			return Stamp{Timestamp: found.Timestamp, Offset: found.Offset, Epoch: c.Header.LeaderEpoch}, ok, err
 		}
 	}
 }

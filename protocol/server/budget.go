@@ -10,13 +10,14 @@ import (
 type budget struct {
 	total   int64
 	gauge   func(used int64)  // may be nil
-	reclaim func(bytes int64) // called without locks by a waiter that lost its patience; may be nil
+	reclaim func(bytes int64) // called without locks when those who wait have lost their patience, with what all of them lack; may be nil
 
 	overdrawn atomic.Bool // more than total is used
 
 	mu      sync.Mutex
 	used    int64
 	waiters []*budgetWaiter // in order of arrival
+	timer   *time.Timer     // runs lookForLate while somebody waits; nil until needed
 }
 
 type budgetWaiter struct {
@@ -79,38 +80,55 @@ func (b *budget) acquire(n int, gone, stop <-chan struct{}) bool {
 	if b.tryAcquire(n) {
 		return true
 	}
+	w := b.enqueue(n)
+	select {
+	case <-w.granted:
+		return true
+	case <-gone:
+	case <-stop:
+	}
+	b.withdraw(w)
+	return false
+}
+
+// enqueue puts a waiter at the end. The first one has others looked for who are late.
+func (b *budget) enqueue(n int) *budgetWaiter {
 	w := &budgetWaiter{n: b.clamp(n), granted: make(chan struct{})}
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.waiters = append(b.waiters, w)
 	b.grant()
-	b.mu.Unlock()
-	impatient := time.NewTicker(patience)
-	defer impatient.Stop()
-	for {
-		select {
-		case <-w.granted:
-			return true
-		case <-impatient.C:
-			if missing := b.missing(w); missing > 0 && b.reclaim != nil {
-				b.reclaim(missing)
-			}
-			continue
-		case <-gone:
-		case <-stop:
-		}
-		b.withdraw(w)
-		return false
+	if len(b.waiters) == 1 && b.waiters[0] == w && b.reclaim != nil {
+		b.lookAgain(patience)
+	}
+	return w
+}
+
+// lookAgain runs lookForLate after d. The caller holds mu.
+func (b *budget) lookAgain(d time.Duration) {
+	if b.timer == nil {
+		b.timer = time.AfterFunc(d, b.lookForLate)
+	} else {
+		b.timer.Reset(d)
 	}
 }
 
-// missing is how many bytes the waiter whose turn it is lacks; 0 for the others.
-func (b *budget) missing(w *budgetWaiter) int64 {
+// lookForLate reclaims what all who wait lack, not only the first of them: a queue of thousands would else move on by one at a time.
+func (b *budget) lookForLate() {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.waiters) == 0 || b.waiters[0] != w {
-		return 0
+	if len(b.waiters) == 0 {
+		b.mu.Unlock()
+		return
 	}
-	return b.used + w.n - b.total
+	lack := b.used - b.total
+	for _, w := range b.waiters {
+		lack += w.n
+	}
+	b.lookAgain(impatience)
+	b.mu.Unlock()
+	if lack > 0 {
+		b.reclaim(lack)
+	}
 }
 
 // withdraw takes a waiter back out, and its bytes back if they were granted at the same moment.

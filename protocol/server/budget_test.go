@@ -147,9 +147,9 @@ func TestBudgetIsReleasedWhenFramesNeverComplete(t *testing.T) {
 		held := func() (int64, int) {
 			f.budget.mu.Lock()
 			defer f.budget.mu.Unlock()
-			f.large.mu.Lock()
-			defer f.large.mu.Unlock()
-			return f.budget.used, len(f.large.waiters)
+			f.strangers.mu.Lock()
+			defer f.strangers.mu.Unlock()
+			return f.budget.used, len(f.strangers.waiters)
 		}
 		if used, waiting := held(); used != 4<<20+1<<20 || waiting != 1 {
 			t.Errorf("%d bytes held and %d waiting after one of three hung up", used, waiting)

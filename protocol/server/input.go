@@ -10,11 +10,14 @@ import (
 // input is what the reader holds. Between passes that is nothing but a few bytes, unless the beginning of a frame has come: those with less than eight bytes
 // lie in head, others in a buffer that holds all of the frame. Buffers larger than the smallest are charged to the memory budget.
 type input struct {
-	buf     *buffer // nil between passes
-	have    int     // bytes in buf
-	limit   int     // how far buf is filled
-	charged int     // bytes taken from the budget
-	hold    hold    // tells others about charged
+	buf     *buffer    // nil between passes
+	have    int        // bytes in buf
+	limit   int        // how far buf is filled
+	charged frameClaim // taken from the budget; size 0: nothing
+	hold    hold       // tells others about charged
+	largest int        // bytes of the largest frame that came whole
+	// granted is the bytes that had come when the peer's turn for memory came after it had had patience to send more; 0 else.
+	granted int
 
 	head     [peekSize]byte // valid while buf is nil, then also the first bytes of buf
 	headSize int
@@ -50,7 +53,7 @@ func (in *input) take(c *Conn) {
 	size := max(in.usual, smallBuffer)
 	if size > smallBuffer {
 		if c.server.budget.tryAcquire(size) {
-			in.charge(size)
+			in.charge(frameClaim{size: size})
 		} else {
 			size = smallBuffer
 		}
@@ -89,17 +92,31 @@ func (in *input) drop(c *Conn) {
 	}
 }
 
-// charge notes n bytes taken from the budget.
-func (in *input) charge(n int) {
-	in.charged = n
-	in.hold.bytes.Store(int64(n))
+// charge notes what was taken from the budget.
+func (in *input) charge(f frameClaim) {
+	in.charged = f
+	in.hold.stranger.Store(f.stranger)
+	in.hold.bytes.Store(int64(f.size))
 }
 
 func (in *input) uncharge(c *Conn) {
-	if n := in.charged; n > 0 {
-		in.charge(0)
-		c.server.releaseFrame(n)
+	if f := in.charged; f.size > 0 {
+		in.charge(frameClaim{})
+		c.server.releaseFrame(f)
 	}
+}
+
+// waitingRoom is what the socket of a peer holds at least that has had patience to send.
+const waitingRoom = 32 << 10
+
+// pace tells others from when on the peer is late with its frame. One that has waited for memory had time to fill its socket: until that much was read it is late almost at once.
+func (in *input) pace(now time.Time, within time.Duration) {
+	if in.granted > 0 && in.have < in.granted+waitingRoom {
+		in.hold.until(now.Add(impatience / 2))
+		return
+	}
+	in.granted = 0
+	in.hold.pace(now, in.frameStart, in.have, in.frameSize, within)
 }
 
 // Buffers grow and shrink by this factor; shrinking takes so many reads that filled less than that part.

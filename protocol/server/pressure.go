@@ -12,45 +12,68 @@ import (
 // and wait for nothing but their own peer: one that began a frame and does not send it, or asked for replies and does not read them. Without that a few bytes would be
 // enough to keep everybody out for as long as a large frame may take.
 
-// patience is how long somebody waits for memory before others lose theirs, and what a peer may always be late.
-const patience = time.Second
+const (
+	// patience is how long somebody waits for memory before others lose theirs, and what a peer may always be late.
+	patience = time.Second
+	// impatience is how often others lose theirs from then on, as long as anybody waits.
+	impatience = patience / 10
+)
 
 // largeFrame is where frames begin that queue by themselves, for three quarters of the memory: behind those of a client that does not send them smaller ones would wait long.
 const largeFrame = 1 << 20
 
-// acquireFrame waits for n bytes to hold a frame; false if the connection or the server ended first. Nothing of either budget may be held meanwhile. The order is that of
-// the queues: whoever has its turn among the large ones waits for others that have memory, and for nobody without.
-func (s *Server) acquireFrame(n int, gone <-chan struct{}) bool {
-	if n > largeFrame && !s.large.acquire(n, gone, s.stop) {
-		return false
+// frameClaim is memory for a frame, as it is taken and given back. A frame of more than growth times the largest that its connection has sent whole is a stranger's:
+// those queue by themselves for half of the memory, so that whoever sends what it announces never stands behind those who do not.
+type frameClaim struct {
+	size     int // bytes
+	stranger bool
+}
+
+// queues is where a claim queues, one after the other in this order, so that whoever waits in one of them waits for those in later ones and for nobody in earlier ones. Unused places are nil.
+func (s *Server) queues(f frameClaim) [3]*budget {
+	q := [3]*budget{2: &s.budget}
+	if f.stranger {
+		q[0] = &s.strangers
 	}
-	if s.budget.acquire(n, gone, s.stop) {
-		return true
+	if f.size > largeFrame {
+		q[1] = &s.large
 	}
-	if n > largeFrame {
-		s.large.release(n)
-	}
-	return false
+	return q
+}
+
+// acquireFrame waits for memory to hold a frame; false if the connection or the server ended first. Nothing of either budget may be held meanwhile.
+func (s *Server) acquireFrame(f frameClaim, gone <-chan struct{}) bool {
+	return s.takeFrame(f, func(b *budget) bool { return b.acquire(f.size, gone, s.stop) })
 }
 
 // tryAcquireFrame is acquireFrame without waiting.
-func (s *Server) tryAcquireFrame(n int) bool {
-	if n > largeFrame && !s.large.tryAcquire(n) {
-		return false
-	}
-	if s.budget.tryAcquire(n) {
-		return true
-	}
-	if n > largeFrame {
-		s.large.release(n)
-	}
-	return false
+func (s *Server) tryAcquireFrame(f frameClaim) bool {
+	return s.takeFrame(f, func(b *budget) bool { return b.tryAcquire(f.size) })
 }
 
-func (s *Server) releaseFrame(n int) {
-	s.budget.release(n)
-	if n > largeFrame {
-		s.large.release(n)
+// takeFrame takes of all queues, or of none.
+func (s *Server) takeFrame(f frameClaim, take func(*budget) bool) bool {
+	q := s.queues(f)
+	for i, b := range q {
+		if b == nil || take(b) {
+			continue
+		}
+		giveBack(q[:i], f.size)
+		return false
+	}
+	return true
+}
+
+func (s *Server) releaseFrame(f frameClaim) {
+	q := s.queues(f)
+	giveBack(q[:], f.size)
+}
+
+func giveBack(queues []*budget, n int) {
+	for _, b := range queues {
+		if b != nil {
+			b.release(n)
+		}
 	}
 }
 
@@ -60,6 +83,8 @@ var errMemoryWanted = errors.New("too slow while others wait for the memory that
 type hold struct {
 	bytes atomic.Int64
 	due   atomic.Int64 // from when on the peer is at fault, in nanoseconds of Unix time; 0: it is not
+
+	stranger atomic.Bool // bytes are of Server.strangers too
 }
 
 // pace is what the peer of a transfer is held to under pressure: something must come within patience, and all of it at the pace at which it takes no longer than within.
@@ -81,11 +106,15 @@ func (h *hold) late(now time.Time) bool {
 func frameHold(c *Conn) *hold { return &c.in.hold }
 func replyHold(c *Conn) *hold { return &c.out.hold }
 
+// anyHold and strangersHold say whose memory is of use.
+func anyHold(*hold) bool         { return true }
+func strangersHold(h *hold) bool { return h.stranger.Load() }
+
 // reclaim closes connections that are late until need bytes come back, those that hold most first.
-func (s *Server) reclaim(of func(*Conn) *hold, need int64) {
+func (s *Server) reclaim(of func(*Conn) *hold, useful func(*hold) bool, need int64) {
 	now := time.Now()
 	s.mu.Lock()
-	late := slices.DeleteFunc(s.conns.all(), func(c *Conn) bool { return !of(c).late(now) })
+	late := slices.DeleteFunc(s.conns.all(), func(c *Conn) bool { return !of(c).late(now) || !useful(of(c)) })
 	s.mu.Unlock()
 	slices.SortFunc(late, func(a, b *Conn) int { return cmp.Compare(of(b).bytes.Load(), of(a).bytes.Load()) })
 	for _, c := range late {

@@ -73,6 +73,43 @@ func TestAnnouncedFramesDoNotHoldTheMemory(t *testing.T) {
 	}
 }
 
+// TestStrangersDoNotHoldUpThoseWhoSend: many clients announce frames of the size that the good one sends, so that they queue where it does, and send some of them.
+func TestStrangersDoNotHoldUpThoseWhoSend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := startMem(t, Options{MemoryBudget: 16 << 20, Dispatcher: dispatcherFunc(echo)})
+		good := f.dial()
+		askGood(t, f, good)
+		whole := request(keyBig, 1, strings.Repeat("b", 1<<20-1<<10))
+		var attackers sync.WaitGroup
+		for range 1000 {
+			c := f.dial()
+			attackers.Go(func() { drainInto(c) })
+			attackers.Go(func() { _, _ = c.Write(whole[:2*smallBuffer]) })
+		}
+		synctest.Wait()
+		for range 5 {
+			start := time.Now()
+			askGood(t, f, good)
+			if took := time.Since(start); took != 0 {
+				t.Errorf("a client that sends what it announces waited %v", took)
+			}
+			time.Sleep(time.Second / 3)
+		}
+		late := f.dial() // a stranger itself: behind the others, who lose their turn one after the other
+		start := time.Now()
+		body := strings.Repeat("l", 300<<10)
+		go func() { _, _ = late.Write(request(keyBig, 9, body)) }()
+		wantReply(t, late, 9, body)
+		if took := time.Since(start); took > 15*time.Second {
+			t.Errorf("a new client's request took %v", took)
+		}
+		late.Close()
+		good.Close()
+		f.shutdown()
+		attackers.Wait()
+	})
+}
+
 // TestFrameBehindAFullRingHoldsNoMemory: requests that stay parked, and behind them a frame that there is no slot for.
 func TestFrameBehindAFullRingHoldsNoMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -57,6 +57,7 @@ func (c *Conn) dispatchFrames() (used int, err error) {
 		}
 		used += size
 		c.in.started, c.in.lastUsed = true, now
+		c.in.largest = max(c.in.largest, size)
 		if c.mustPause() {
 			c.endPass()
 			if err := c.pauseIfThrottled(); err != nil {
@@ -167,7 +168,7 @@ func (c *Conn) armReadDeadline() error {
 	}
 	in.idleArmed = in.frameStart.IsZero() && in.started
 	if !in.frameStart.IsZero() {
-		in.hold.pace(time.Now(), in.frameStart, in.have, in.frameSize, o.FrameTimeout)
+		in.pace(time.Now(), o.FrameTimeout)
 	}
 	if !want.Equal(in.deadline) {
 		in.deadline = want
@@ -223,7 +224,7 @@ func (c *Conn) keep(used int) error {
 		return err
 	}
 	if used > 0 || in.frameStart.IsZero() {
-		in.frameStart = time.Now()
+		in.frameStart, in.granted = time.Now(), 0
 	}
 	in.frameSize = size
 	switch {
@@ -257,26 +258,31 @@ func (c *Conn) moveToLarger(rest []byte, size int) error {
 		return err
 	}
 	n := classSize(classFor(max(size, in.usual)))
-	if err := c.acquireFrame(n); err != nil {
+	claim := frameClaim{size: n, stranger: size > growth*in.largest}
+	asked := time.Now()
+	if err := c.acquireFrame(claim); err != nil {
 		return err
 	}
 	larger := takeBuffer(n)
 	in.have = copy(larger.b, rest)
 	in.buf.put()
 	in.buf = larger
-	in.charge(n)
+	in.charge(claim)
 	in.frameStart = time.Now() // the wait was ours
+	if in.frameStart.Sub(asked) >= patience {
+		in.granted = in.have
+	}
 	return nil
 }
 
 // acquireFrame takes memory for a frame. If it has to wait for it, the pass ends first: its replies hold memory too.
-func (c *Conn) acquireFrame(n int) error {
-	if c.server.tryAcquireFrame(n) {
+func (c *Conn) acquireFrame(f frameClaim) error {
+	if c.server.tryAcquireFrame(f) {
 		return nil
 	}
 	c.endPass()
 	defer c.beginPass()
-	if !c.server.acquireFrame(n, c.done) {
+	if !c.server.acquireFrame(f, c.done) {
 		return c.endedWhileWaiting()
 	}
 	return nil

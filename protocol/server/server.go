@@ -70,15 +70,17 @@ func setDefault[T int | int64 | time.Duration](v *T, def T) {
 type Server struct {
 	o       Options
 	log     *slog.Logger
-	refused limitedLog    // listeners in trouble and connections refused
-	ended   limitedLog    // connections that ended badly
-	budget  budget        // of frames
-	large   budget        // of those above largeFrame: the queue before budget
-	replies budget        // of replies, and of what calls keep while they are parked
-	makers  chan struct{} // a token for each call between AwaitRoom and the end of its Dispatch
-	nextID  atomic.Uint64
-	stop    chan struct{} // closed when Shutdown begins
-	running sync.WaitGroup
+	refused limitedLog // listeners in trouble and connections refused
+	ended   limitedLog // connections that ended badly
+	budget  budget     // of frames
+	large   budget     // of those above largeFrame: the queue before budget
+	// strangers is of frames that are larger than what their connection has sent so far: the queue before large and budget.
+	strangers budget
+	replies   budget        // of replies, and of what calls keep while they are parked
+	makers    chan struct{} // a token for each call between AwaitRoom and the end of its Dispatch
+	nextID    atomic.Uint64
+	stop      chan struct{} // closed when Shutdown begins
+	running   sync.WaitGroup
 
 	mu        sync.Mutex
 	stopped   bool
@@ -98,10 +100,11 @@ func New(o Options) *Server {
 		conns:     connections{max: o.MaxConnections, maxPerIP: o.MaxConnectionsPerIP},
 	}
 	s.budget.total, s.budget.gauge = o.MemoryBudget, o.Metrics.setRequestMemory
-	s.budget.reclaim = func(need int64) { s.reclaim(frameHold, need) }
+	s.budget.reclaim = func(need int64) { s.reclaim(frameHold, anyHold, need) }
 	s.large.total, s.large.reclaim = o.MemoryBudget/4*3, s.budget.reclaim
+	s.strangers.total, s.strangers.reclaim = o.MemoryBudget/2, func(need int64) { s.reclaim(frameHold, strangersHold, need) }
 	s.replies.total, s.replies.gauge = o.MemoryBudget/2, o.Metrics.setReplyMemory
-	s.replies.reclaim = func(int64) { s.reclaim(replyHold, math.MaxInt64) } // what is missing says nothing of how many wait
+	s.replies.reclaim = func(int64) { s.reclaim(replyHold, anyHold, math.MaxInt64) } // what is missing says nothing of how many wait
 	return s
 }
 
