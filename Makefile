@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED ?= 0
 
-.PHONY: run build test check race fuzz histories sabotage clients franz-go faults hostile microbench bench generate
+.PHONY: run build test check race fuzz histories sabotage clients franz-go faults hostile gates microbench bench generate
 
 run: build
 	bin/ottla serve
@@ -58,6 +58,11 @@ DURATION ?= 5m
 CONNECTIONS ?= 5000
 hostile:
 	DURATION=$(DURATION) CONNECTIONS=$(CONNECTIONS) $(GO) test -v -count=1 -timeout 60m -tags hostile -run '^TestSiege$$' ./integration/hostile
+
+# What a request may cost in allocations, bytes on disk and system calls (needs strace for the last), against integration/gates/testdata/figures.txt. GATES=-rewrite accepts what
+# it costs now.
+gates:
+	$(GO) test -count=1 -timeout 5m -tags gates ./integration/gates $(GATES)
 
 # Allocations and costs of the hot paths.
 microbench:

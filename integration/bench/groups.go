@@ -30,20 +30,8 @@ func (c commits) run(ctx context.Context, b broker, topic string) (work, error) 
 	if err := awaitCoordinator(ctx, b.address); err != nil {
 		return work{}, err
 	}
-	formed := make([][]*member, groups)
-	g, forming := errgroup.WithContext(ctx)
-	for n := range formed {
-		g.Go(func() (err error) {
-			formed[n], err = assemble(forming, b.address, fmt.Sprint(topic, "-", n), c.size, 100*time.Millisecond)
-			for _, m := range formed[n] {
-				if err == nil {
-					m.conn.Close() // what follows needs fewer, or those that live longer than the forming
-				}
-			}
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
+	formed, err := c.form(ctx, b.address, topic, groups)
+	if err != nil {
 		return work{}, err
 	}
 	drivers, err := c.drivers(ctx, b.address, topic, formed)
@@ -62,6 +50,33 @@ func (c commits) run(ctx context.Context, b broker, topic string) (work, error) 
 		}
 	}
 	return did, nil
+}
+
+// formingAtOnce is how many groups form side by side: their members' connections have to fit into Apache Kafka's backlog of 50.
+const formingAtOnce = 8
+
+// form gives the members of groups that have settled. Their connections are closed: what follows has its own.
+func (c commits) form(ctx context.Context, address, topic string, groups int) ([][]*member, error) {
+	formed := make([][]*member, groups)
+	g, forming := errgroup.WithContext(ctx)
+	g.SetLimit(formingAtOnce)
+	for n := range formed {
+		g.Go(func() error {
+			members, err := connect(forming, address, groupName(topic, n), c.size)
+			if err != nil {
+				return err
+			}
+			formed[n] = members
+			if err := assemble(forming, members, 100*time.Millisecond); err != nil {
+				return err
+			}
+			for _, m := range members {
+				m.conn.Close() // all that was asked has been answered
+			}
+			return nil
+		})
+	}
+	return formed, g.Wait()
 }
 
 // driver sends what some members send, over one connection.
@@ -158,7 +173,7 @@ func (d *driver) heartbeat(n int) error {
 	return kerr.ErrorForCode(answer.(*kmsg.HeartbeatResponse).ErrorCode)
 }
 
-// crowd is one group that many join at once.
+// crowd is one group that many join at once. They are connected before; only the joining is counted.
 type crowd struct {
 	size     int
 	interval time.Duration // between two heartbeats: how soon a member learns that it has to join anew
@@ -170,13 +185,12 @@ func (c crowd) run(ctx context.Context, b broker, topic string) (work, error) {
 	if err := awaitCoordinator(ctx, b.address); err != nil {
 		return work{}, err
 	}
+	members, err := connect(ctx, b.address, topic, max(int(float64(c.size)**scale), 1))
+	if err != nil {
+		return work{}, err
+	}
 	did := work{requests: 1}
-	var members []*member
-	var err error
-	did.counted, err = spent(b, func() (err error) {
-		members, err = assemble(ctx, b.address, topic, max(int(float64(c.size)**scale), 1), c.interval)
-		return err
-	})
+	did.counted, err = spent(b, func() error { return assemble(ctx, members, c.interval) })
 	if err != nil {
 		return did, err
 	}

@@ -12,12 +12,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
 
 	"ottla/integration/process"
 )
 
-// loadOffsets starts a node of its own over offsets that many groups have committed. Its CPU is that of the whole start.
-type loadOffsets struct{ groups, partitions int }
+// loadOffsets starts a node of its own over offsets that many groups have committed. What counts is the whole start, from the process on.
+type loadOffsets struct {
+	groups, partitions int
+	each               int // partitions in one commit, which is one batch of the log
+}
+
+// fillers is how many connections commit side by side: commits wait for the disk together.
+const fillers = 32
 
 func (l loadOffsets) run(ctx context.Context, _ broker, topic string) (did work, err error) {
 	dir, err := os.MkdirTemp("", "ottla-bench")
@@ -38,16 +45,16 @@ func (l loadOffsets) run(ctx context.Context, _ broker, topic string) (did work,
 	if err != nil {
 		return work{}, err
 	}
+	began := time.Now()
 	second, err := serve(ctx, filepath.Join(dir, "data"), address)
 	if err != nil {
 		return work{}, err
 	}
 	defer func() { err = errors.Join(err, second.Stop(ctx)) }()
-	listening := time.Now()
 	if err := l.awaitAll(ctx, second, topic, groups); err != nil {
 		return work{}, err
 	}
-	did.requests, did.counted.seconds = 1, time.Since(listening).Seconds()
+	did.requests, did.counted.seconds = 1, time.Since(began).Seconds()
 	did.counted.usage, err = usageOf(second)
 	return did, err
 }
@@ -67,30 +74,59 @@ func (l loadOffsets) fill(ctx context.Context, b broker, topic string, groups in
 	if err := awaitCoordinator(ctx, b.address); err != nil {
 		return err
 	}
-	c, err := call(ctx, b.address)
-	if err != nil {
-		return err
-	}
-	defer c.conn.Close()
-	for n := range groups {
-		req := commitOf(&member{group: groupName(topic, n), generation: -1}, topic, 0)
-		for i := 1; i < l.partitions; i++ {
-			p := kmsg.NewOffsetCommitRequestTopicPartition()
-			p.Partition, p.Offset = int32(i), int64(i)
-			req.Topics[0].Partitions = append(req.Topics[0].Partitions, p)
-		}
-		for answered := false; !answered; {
-			resp, err := c.ask(req)
+	g, ctx := errgroup.WithContext(ctx)
+	for first := range fillers {
+		g.Go(func() error {
+			c, err := call(ctx, b.address)
 			if err != nil {
 				return err
 			}
-			err = kerr.ErrorForCode(resp.(*kmsg.OffsetCommitResponse).Topics[0].Partitions[l.partitions-1].ErrorCode)
-			if answered = err == nil; err != nil && !kerr.IsRetriable(err) {
-				return fmt.Errorf("commit: %w", err)
+			defer c.conn.Close()
+			for n := first; n < groups; n += fillers {
+				if err := l.commitAll(c, topic, n); err != nil {
+					return err
+				}
 			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// commitAll commits each partition's number as its offset for one group.
+func (l loadOffsets) commitAll(c *caller, topic string, group int) error {
+	for from := 0; from < l.partitions; from += l.each {
+		req := commitOf(&member{group: groupName(topic, group), generation: -1}, topic, 0)
+		partitions := &req.Topics[0].Partitions
+		*partitions = (*partitions)[:0]
+		for i := from; i < min(from+l.each, l.partitions); i++ {
+			p := kmsg.NewOffsetCommitRequestTopicPartition()
+			p.Partition, p.Offset = int32(i), int64(i)
+			*partitions = append(*partitions, p)
+		}
+		if err := commitUntilTaken(c, req); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// commitUntilTaken sends req again while the coordinator is not ready.
+func commitUntilTaken(c *caller, req *kmsg.OffsetCommitRequest) error {
+	for {
+		resp, err := c.ask(req)
+		if err != nil {
+			return err
+		}
+		partitions := resp.(*kmsg.OffsetCommitResponse).Topics[0].Partitions
+		err = kerr.ErrorForCode(partitions[len(partitions)-1].ErrorCode)
+		switch {
+		case err == nil:
+			return nil
+		case !kerr.IsRetriable(err):
+			return fmt.Errorf("commit: %w", err)
+		}
+	}
 }
 
 // awaitAll asks for one offset of every group until each has answered with it.

@@ -18,14 +18,17 @@ type caller struct {
 	buf  []byte
 }
 
-// call connects. The connection lasts no longer than ctx.
+// call connects and introduces itself, as clients do. One that has been answered is no longer in the listener's backlog, which is short in Apache Kafka: thousands that connect
+// at once would be reset. The connection lasts no longer than ctx.
 func call(ctx context.Context, address string) (*caller, error) {
 	conn, err := dial(ctx, address)
 	if err != nil {
 		return nil, err
 	}
 	context.AfterFunc(ctx, func() { conn.Close() })
-	return &caller{conn: conn}, nil
+	c := &caller{conn: conn}
+	_, err = c.ask(&kmsg.ApiVersionsRequest{Version: 2})
+	return c, err
 }
 
 // ask sends a request whose version is set, and reads the answer into its response.
@@ -137,22 +140,27 @@ func (g *gathering) note(i int, generation int32) {
 	close(g.settled)
 }
 
-// assemble joins size members, each over a connection of its own, and returns when the group has settled. A member looks every interval whether it has to join anew.
-func assemble(ctx context.Context, address, group string, size int, interval time.Duration) ([]*member, error) {
-	forming := &gathering{settled: make(chan struct{}), generations: make([]int32, size)}
+// connect makes size members of a group that have not joined yet, each with a connection of its own.
+func connect(ctx context.Context, address, group string, size int) ([]*member, error) {
 	members := make([]*member, size)
-	g, joining := errgroup.WithContext(ctx)
 	for i := range members {
-		g.Go(func() error {
-			c, err := call(ctx, address)
-			if err != nil {
-				return err
-			}
-			members[i] = &member{caller: c, group: group}
-			return members[i].settle(joining, forming, i, interval)
-		})
+		c, err := call(ctx, address)
+		if err != nil {
+			return nil, err
+		}
+		members[i] = &member{caller: c, group: group}
 	}
-	return members, g.Wait()
+	return members, nil
+}
+
+// assemble joins all members at once and returns when their group has settled. A member looks every interval whether it has to join anew.
+func assemble(ctx context.Context, members []*member, interval time.Duration) error {
+	forming := &gathering{settled: make(chan struct{}), generations: make([]int32, len(members))}
+	g, joining := errgroup.WithContext(ctx)
+	for i, m := range members {
+		g.Go(func() error { return m.settle(joining, forming, i, interval) })
+	}
+	return g.Wait()
 }
 
 func (m *member) settle(ctx context.Context, forming *gathering, i int, interval time.Duration) error {

@@ -92,14 +92,20 @@ var workloads = []workload{
 		variants: []variant{kafkaDefault, ottlaDefault}, comparisons: []comparison{{ottlaDefault, kafkaDefault, 1}}, run: fetch{passes: 4}.run},
 	{name: "topics", what: "10,000 partitions in 100 topics created, described and deleted", unit: "request",
 		variants: []variant{kafkaDefault, ottlaDefault}, comparisons: []comparison{{ottlaDefault, kafkaDefault, 1}}, goalS: 1, run: createTopics{topics: 100, partitions: 100}.run},
+	{name: "topic-wide", what: "10,000 partitions in one topic created, described and deleted", unit: "request",
+		variants: []variant{kafkaDefault, ottlaDefault}, comparisons: []comparison{{ottlaDefault, kafkaDefault, 1}}, goalS: 1, run: createTopics{topics: 1, partitions: 10_000}.run},
+	{name: "topics-many", what: "10,000 topics of one partition created, described and deleted", unit: "request",
+		variants: []variant{kafkaDefault, ottlaDefault}, comparisons: []comparison{{ottlaDefault, kafkaDefault, 1}}, goalS: 1, run: createTopics{topics: 10_000, partitions: 1}.run},
 	{name: "groups", what: "1,000 groups of 5 members that commit once a second and send heartbeats every 3 s, a connection each", unit: "1,000 commits", per: 1000, partitions: 5,
 		internal: offsetsTopic, variants: bothDurabilities, comparisons: atBothDurabilities(0.3), run: commits{groups: 1000, size: 5, seconds: 20}.run},
 	{name: "groups-pooled", what: "the same over 50 connections", unit: "1,000 commits", per: 1000, partitions: 5,
 		internal: offsetsTopic, variants: bothDurabilities, comparisons: atBothDurabilities(0.3), run: commits{groups: 1000, size: 5, seconds: 20, conns: 50}.run},
 	{name: "big-group", what: "500 members join one group at once, heartbeats every 500 ms, until all hold an assignment of one generation", unit: "group",
 		variants: []variant{kafkaDefault, ottlaDefault}, comparisons: []comparison{{ottlaDefault, kafkaDefault, 1}}, goalS: 3, run: crowd{size: 500, interval: 500 * time.Millisecond}.run},
-	{name: "load-offsets", what: "a node with 1,000,000 committed offsets started, until every group answers", unit: "start",
-		variants: []variant{ottlaDefault}, goalS: 2, run: loadOffsets{groups: 1000, partitions: 1000}.run},
+	{name: "load-offsets", what: "a node with 1,000,000 offsets of 1,000 groups, 10 to a commit, started until every group answers", unit: "start",
+		variants: []variant{ottlaDefault}, goalS: 2, run: loadOffsets{groups: 1000, partitions: 1000, each: 10}.run},
+	{name: "load-commits", what: "the same with an offset to a commit", unit: "start",
+		variants: []variant{ottlaDefault}, goalS: 2, run: loadOffsets{groups: 1000, partitions: 1000, each: 1}.run},
 }
 
 // measured is one run's figures.
