@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED ?= 0
 
-.PHONY: run build test check race fuzz histories sabotage clients franz-go faults hostile gates microbench bench generate
+.PHONY: run build test check race fuzz histories sim sabotage clients franz-go faults hostile gates microbench bench generate
 
 run: build
 	bin/ottla serve
@@ -36,9 +36,19 @@ SEED ?= 1
 histories:
 	$(GO) test -count=1 -timeout 6h -v -run '^TestHistories$$' ./log -histories $(N) -seed $(SEED)
 
-# The same with a bug planted, each in turn: every one has to be caught.
+# N seeds of the cluster's simulator from SEED on, on all cores: see integration/sim. SEED alone repeats one and tells every event.
+SIM := $(GO) test -count=1 -timeout 6h -v -run '^TestSeeds$$' ./integration/sim
+sim:
+ifeq ($(origin N),file)
+	$(SIM) -seeds 1 -seed $(SEED) -watch
+else
+	$(SIM) -seeds $(N) -seed $(SEED) -shards $(shell nproc)
+endif
+
+# Histories and simulator with a bug planted, each in turn: every one has to be caught.
 sabotage:
 	$(GO) test -count=1 -timeout 1h -v -tags sabotage -run '^TestPlantedBugsAreCaught$$' ./log
+	$(GO) test -count=1 -timeout 1h -v -tags sabotage -run '^TestPlantedBugsAreFound$$' ./integration/sim
 
 # Apache Kafka's own tools and Java clients, and kcat, against a node (needs a JDK, Maven and kcat).
 clients: build

@@ -5,11 +5,13 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"ottla/controller/image"
+	"ottla/controller/sabotage"
 	"ottla/protocol"
 )
 
 // apply makes a committed entry part of the state: the same at start-up, live, and on every voter.
 func (q *Machine) apply(e *pb.Entry) error {
+	q.checkChange(e)
 	switch e.GetType() {
 	case pb.EntryConfChange:
 		var change pb.ConfChange
@@ -24,12 +26,18 @@ func (q *Machine) apply(e *pb.Entry) error {
 		}
 		q.conf = q.node.ApplyConfChange(&change)
 	}
+	if e.GetType() != pb.EntryNormal {
+		// Who has left may be gone for good from here on. Without this a power cut would bring a configuration back that still needs them.
+		if err := q.storage.SyncCommit(); err != nil {
+			return err
+		}
+	}
 	next, delta, err := q.next(e)
 	if err != nil {
 		return err
 	}
 	q.committed, q.applied = next, e.GetIndex()
-	if len(q.pending) == 0 {
+	if len(q.pending) == 0 && !(sabotage.On(sabotage.KeepSpeculation) && q.speculative.Offset() > next.Offset()) {
 		q.speculative = next
 	}
 	q.snapshot.bytes += int64(len(e.GetData()))
@@ -41,38 +49,25 @@ func (q *Machine) apply(e *pb.Entry) error {
 // next is the state after e. What we decided ourselves against the very state that is committed now need not be decoded and applied again.
 func (q *Machine) next(e *pb.Entry) (*image.Image, *image.Delta, error) {
 	at, term := protocol.Offset(e.GetIndex()), protocol.Term(e.GetTerm())
-	if e.GetType() != pb.EntryNormal || len(e.GetData()) == 0 {
-		next, delta := q.committed.Apply(at, term, nil)
-		return next, delta, nil
-	}
 	if len(q.pending) > 0 {
 		if p := &q.pending[0]; p.before == q.committed && p.index == e.GetIndex() && q.term == e.GetTerm() {
 			return p.after, p.delta, nil
 		}
 	}
+	if e.GetType() != pb.EntryNormal || len(e.GetData()) == 0 {
+		next, delta := q.committed.Apply(at, term, nil)
+		return next, delta, nil
+	}
 	p, err := parseProposal(e.GetData())
 	if err != nil {
 		return nil, nil, err
 	}
-	if p.term != e.GetTerm() || p.id != e.GetIndex() {
+	if (p.term != e.GetTerm() || p.id != e.GetIndex()) && !sabotage.On(sabotage.StaleProposal) {
 		q.o.Logger.Warn("metadata entry ignored: it was decided for another place", "offset", at, "term", term, "decided_for", p.id, "decided_in", p.term)
 		next, delta := q.committed.Apply(at, term, nil)
 		return next, delta, nil
 	}
 	return q.committed.ApplyList(at, term, p.records)
-}
-
-// publish shows the committed state. The first time comes when everything that may ever have been answered is in it: when our term's first entry is applied,
-// and the cluster has its name. Before that, topics would seem to be missing whose records are further on in the log.
-func (q *Machine) publish(delta *image.Delta) {
-	if !q.caughtUp {
-		if !q.mayDecide() || q.committed.ClusterID() == "" {
-			return
-		}
-		q.caughtUp = true
-		delta = image.Diff(image.Empty(), q.committed)
-	}
-	q.o.Publish(q.committed, delta)
 }
 
 // answer replies to the requests whose entry, or the one before them, is applied.
@@ -82,6 +77,11 @@ func (q *Machine) answer() {
 		p := &q.pending[n]
 		if p.after != nil {
 			q.o.Metrics.commitLatency.Observe(q.now.Sub(p.proposed).Seconds())
+		}
+		q.inFlight -= p.size
+		if p.after == nil {
+			q.confirm(*p) // the entry before it may have been on its way since before the question
+			continue
 		}
 		p.answer()
 	}

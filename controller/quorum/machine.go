@@ -13,6 +13,7 @@ import (
 
 	"ottla/controller/image"
 	"ottla/controller/raftlog"
+	"ottla/controller/sabotage"
 	"ottla/protocol"
 )
 
@@ -22,30 +23,44 @@ var ErrOtherCluster = errors.New("the metadata belongs to another cluster")
 // ErrNotController answers what only the leader decides. Whether a change of metadata that was under way will be committed is not known.
 var ErrNotController = protocol.Errorf(kerr.NotController, "%s", kerr.NotController.Description)
 
-// Machine is one voter of the metadata quorum.
+// Message is what voters tell one another.
+type Message = pb.Message
+
+// Machine is one node of the metadata quorum: a voter, a learner, or one that is neither yet.
 type Machine struct {
 	o       Options
 	storage *raftlog.Storage
 	node    *raft.RawNode
 	now     time.Time // of the event at work
+	failed  error     // of a read in the middle of raft's work; Ready returns it
 
-	conf      *pb.ConfState
-	applied   uint64       // index of the last entry applied
-	committed *image.Image // the state after it
-	lastIndex uint64       // of the last entry that raft appended or we proposed
-	caughtUp  bool         // the image has been published
+	conf      *pb.ConfState // as applied
+	applied   uint64        // index of the last entry applied
+	committed *image.Image  // the state after it
+	lastIndex uint64        // of the last entry that raft appended or we proposed
+	catchUp   catchUp
 
-	leads   bool
-	term    uint64 // of our leadership
-	barrier uint64 // deciding waits until this index is applied
+	leader      uint64 // raft id; 0: none known
+	leads       bool
+	term        uint64 // of our leadership
+	barrier     uint64 // deciding waits until this index is applied
+	changeIndex uint64 // of the last change of the members that we proposed in this term
 	// speculative is committed and the records in flight: what requests are decided against.
 	speculative *image.Image
 	waiting     []submission // to be decided
 	pending     []pending    // to be answered
+	inFlight    int          // bytes of them
+	confirming  []confirmation
+	round       uint64 // of the newest of them
+	roundOpen   bool   // raft was not asked about it yet
 
-	tick     time.Time // the next one; zero: nothing is timed
-	messages []*pb.Message
-	snapshot snapshotState
+	tick       time.Time // the next one; zero: nothing is timed
+	ticks      uint64    // so far
+	messages   []*pb.Message
+	snapshot   snapshotState
+	shipped    shipments
+	heard      hearing
+	succession succession
 }
 
 // submission is a request that is to be decided.
@@ -63,18 +78,14 @@ type Ready struct {
 	Snapshot *SnapshotWork
 }
 
-// Open restores what the storage holds, or founds a cluster in an empty one. It writes, but sends and publishes nothing.
+// Open restores what the storage holds. In an empty one it founds a cluster, or makes the memory of a node that joins one. It writes, but sends and publishes nothing.
 //
 // Errors: ErrOtherCluster; those of the storage.
 func Open(o Options) (*Machine, error) {
-	q := &Machine{o: o, storage: o.Storage, committed: image.Empty(), conf: &pb.ConfState{}}
-	if q.storage.Fresh() {
-		if err := q.storage.Bootstrap(o.ClusterID); err != nil {
-			return nil, err
-		}
-		o.Logger.Info("founded a cluster", "cluster", o.ClusterID, "raft_id", q.storage.RaftID())
-	} else if id := q.storage.ClusterID(); id != o.ClusterID {
-		return nil, fmt.Errorf("%w: %q, not %q", ErrOtherCluster, id, o.ClusterID)
+	q := &Machine{o: o, storage: o.Storage, committed: image.Empty(), conf: &pb.ConfState{}, catchUp: newCatchUp(), shipped: make(shipments)}
+	q.o.setDefaults()
+	if err := q.begin(); err != nil {
+		return nil, err
 	}
 	if err := q.restore(); err != nil {
 		return nil, err
@@ -84,18 +95,49 @@ func Open(o Options) (*Machine, error) {
 		return nil, err
 	}
 	q.node, err = raft.NewRawNode(&raft.Config{
-		ID: q.storage.RaftID(), Storage: q.storage, Applied: q.applied,
+		ID: q.storage.RaftID(), Storage: raftStorage{q.storage, q}, Applied: q.applied,
 		ElectionTick: electionTicks, HeartbeatTick: heartbeatTicks, PreVote: true, CheckQuorum: true,
-		DisableProposalForwarding: true, StepDownOnRemoval: true,
+		DisableProposalForwarding: !sabotage.On(sabotage.StaleProposal), StepDownOnRemoval: true,
 		MaxSizePerMsg: 1 << 20, MaxCommittedSizePerReady: 16 << 20, MaxInflightMsgs: 256,
 		Logger: raftLogger{o.Logger},
 	})
 	return q, err
 }
 
+// begin founds or joins a cluster in an empty storage, and checks whose another one is.
+func (q *Machine) begin() error {
+	s, name := q.storage, q.o.ClusterID
+	switch {
+	case !s.Fresh():
+		if id := s.ClusterID(); id != name {
+			return fmt.Errorf("%w: %q, not %q", ErrOtherCluster, id, name)
+		}
+		return nil
+	case q.o.Join:
+		if err := s.Join(name); err != nil {
+			return err
+		}
+		q.o.Logger.Info("joining a cluster", "cluster", name, "raft_id", s.RaftID())
+	default:
+		if err := s.Bootstrap(name); err != nil {
+			return err
+		}
+		q.o.Logger.Info("founded a cluster", "cluster", name, "raft_id", s.RaftID())
+	}
+	return nil
+}
+
+// RaftID is this node's, for as long as it has its folder.
+func (q *Machine) RaftID() uint64 { return q.storage.RaftID() }
+
 // Submit has req decided, and its records committed and applied here, then calls done once, from Ready or Close. A request without records (refused, or
-// validate-only) is answered when everything decided before it is committed. Errors: NOT_CONTROLLER, and those of decide.
+// validate-only) is answered when everything decided before it is committed. If too many wait, done is called by Submit itself, with REQUEST_TIMED_OUT.
+// Errors: NOT_CONTROLLER, and those of decide.
 func (q *Machine) Submit(p protocol.Principal, req kmsg.Request, done func(kmsg.Response, error)) {
+	if len(q.waiting) >= q.o.MaxWaiting {
+		done(nil, protocol.Errorf(kerr.RequestTimedOut, "%d changes of metadata are waiting already", q.o.MaxWaiting))
+		return
+	}
 	q.waiting = append(q.waiting, submission{p, req, done})
 }
 
@@ -103,6 +145,16 @@ func (q *Machine) Submit(p protocol.Principal, req kmsg.Request, done func(kmsg.
 func (q *Machine) Step(m *pb.Message) {
 	if m.GetTo() != q.storage.RaftID() || raft.IsLocalMsg(m.GetType()) {
 		return
+	}
+	if m.GetType() == pb.MsgSnap {
+		// What raft has taken has to be installed. Bytes that are not what the leader wrote are sent again.
+		if err := raftlog.CheckSnapshot(m.GetSnapshot()); err != nil {
+			q.o.Logger.Warn("snapshot of the leader refused", "from", m.GetFrom(), "error", err)
+			return
+		}
+	}
+	if q.leads && q.member(m.GetFrom()) {
+		q.heard.note(m.GetFrom(), q.ticks)
 	}
 	if err := q.node.Step(m); err != nil {
 		q.o.Logger.Debug("raft message ignored", "type", m.GetType().String(), "error", err)
@@ -120,11 +172,15 @@ func (q *Machine) Ready(now time.Time) (Ready, error) {
 		if err := q.campaign(); err != nil {
 			return Ready{}, err
 		}
+		q.askCommit()
 		q.decideWaiting()
+		q.askConfirmation()
+		q.endJoint()
 		if !q.node.HasReady() {
 			break
 		}
 	}
+	q.maybeSnapshot()
 	q.time()
 	rd := Ready{Messages: q.messages, Snapshot: q.snapshot.due}
 	q.messages, q.snapshot.due = nil, nil
@@ -139,13 +195,17 @@ func (q *Machine) Expire(now time.Time) {
 	if q.tick.IsZero() || now.Before(q.tick) {
 		return
 	}
-	q.node.Tick()
 	q.tick = now.Add(Tick)
+	q.ticks++
+	q.node.Tick()
+	q.catchUp.wait--
+	q.succeed()
+	q.expireShipments()
 }
 
 func (q *Machine) time() {
 	switch {
-	case q.soleVoter():
+	case q.soleMember():
 		q.tick = time.Time{}
 	case q.tick.IsZero():
 		q.tick = q.now.Add(Tick)
@@ -160,19 +220,19 @@ func (q *Machine) Close() {
 
 // drain does what raft asks for until it asks for nothing more. Several entries proposed since the last time are one append and one flush.
 func (q *Machine) drain() error {
-	for q.node.HasReady() {
+	for q.failed == nil && q.node.HasReady() {
 		if err := q.handle(q.node.Ready()); err != nil {
 			return err
 		}
 	}
-	return nil
+	return q.failed
 }
 
 func (q *Machine) handle(rd raft.Ready) error {
 	if err := q.storage.Save(rd.HardState, rd.Snapshot, rd.Entries); err != nil {
 		return err
 	}
-	q.messages = append(q.messages, rd.Messages...)
+	q.send(rd.Messages)
 	if !raft.IsEmptySnap(rd.Snapshot) {
 		if err := q.restore(); err != nil {
 			return err
@@ -180,20 +240,33 @@ func (q *Machine) handle(rd raft.Ready) error {
 	}
 	q.noteAppended(rd.Entries)
 	if rd.SoftState != nil {
+		q.noteLeader(rd.Lead)
 		q.noteRole(rd.RaftState == raft.StateLeader)
 	}
+	q.noteCommit(rd.ReadStates)
+	q.noteConfirmed(rd.ReadStates)
 	for _, e := range rd.CommittedEntries {
 		if err := q.apply(e); err != nil {
 			return fmt.Errorf("apply entry %d: %w", e.GetIndex(), err)
 		}
 	}
+	if !q.catchUp.done {
+		q.publish(nil) // the answer may come after the entries
+	}
 	q.node.Advance(rd)
 	status := q.node.BasicStatus()
 	q.o.Metrics.progress(status.GetTerm(), status.GetCommit(), q.applied)
-	if len(rd.CommittedEntries) > 0 {
-		q.maybeSnapshot()
-	}
 	return nil
+}
+
+// send has messages sent when this Ready ends. All that they speak of is on disk.
+func (q *Machine) send(messages []*pb.Message) {
+	for _, m := range messages {
+		if m.GetType() == pb.MsgSnap {
+			q.shipped[m.GetTo()] = q.ticks
+		}
+	}
+	q.messages = append(q.messages, messages...)
 }
 
 // campaign makes a sole voter the leader: there is nobody to wait for.
@@ -207,17 +280,21 @@ func (q *Machine) campaign() error {
 	return q.drain()
 }
 
-func (q *Machine) soleVoter() bool {
-	return slices.Equal(q.conf.GetVoters(), []uint64{q.storage.RaftID()}) && len(q.conf.GetVotersOutgoing()) == 0
+// noteLeader follows who leads. A new leader is asked at once for what is still to be known.
+func (q *Machine) noteLeader(leader uint64) {
+	if leader != q.leader {
+		q.leader, q.catchUp.wait = leader, 0
+	}
 }
 
 // noteRole follows our leadership. Deciding begins behind the empty entry that begins the term.
 func (q *Machine) noteRole(leads bool) {
-	if leads == q.leads {
+	if leads == q.leads || !leads && sabotage.On(sabotage.StaleProposal) {
 		return
 	}
-	q.leads = leads
-	q.term = q.node.BasicStatus().GetTerm()
+	q.leads, q.term, q.changeIndex = leads, q.node.BasicStatus().GetTerm(), 0
+	q.heard.restart(q.ticks)
+	clear(q.shipped)
 	q.dropSpeculation()
 	q.o.Logger.Info("metadata leadership", "leads", leads, "term", q.term)
 }
@@ -231,15 +308,15 @@ func (q *Machine) decideWaiting() {
 	case !q.leads && !q.soleVoter():
 		q.refuseWaiting()
 		return
-	case !q.mayDecide():
+	case !q.mayDecide() || q.ending():
 		return
 	}
 	q.found()
-	for i := range q.waiting {
-		q.decideOne(&q.waiting[i])
+	n := 0
+	for ; n < len(q.waiting) && q.mayPropose(); n++ {
+		q.decideOne(&q.waiting[n])
 	}
-	clear(q.waiting)
-	q.waiting = q.waiting[:0]
+	q.waiting = slices.Delete(q.waiting, 0, n)
 }
 
 func (q *Machine) refuseWaiting() {

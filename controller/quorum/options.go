@@ -19,6 +19,8 @@ type Options struct {
 	Storage   *raftlog.Storage
 	NodeID    protocol.BrokerID
 	ClusterID string
+	// Join says that an empty storage is that of a node which joins the cluster, and founds none.
+	Join bool
 	// Publish is told of every change, in order, before who asked for it is answered. The first delta is all that was restored, as a change of the empty image; it comes when everything
 	// that had ever been answered is in it.
 	Publish func(*image.Image, *image.Delta)
@@ -40,6 +42,16 @@ type Options struct {
 	// A snapshot is due after so many entries, or so many bytes of them.
 	SnapshotEntries uint64
 	SnapshotBytes   int64
+	// MaxWaiting is how many requests may wait to be decided, and how many to be committed. Zero means 1,000.
+	MaxWaiting int
+}
+
+const defaultMaxWaiting = 1_000
+
+func (o *Options) setDefaults() {
+	if o.MaxWaiting == 0 {
+		o.MaxWaiting = defaultMaxWaiting
+	}
 }
 
 // What raft counts in ticks. A silent leader is missed after 400 to 800 ms.

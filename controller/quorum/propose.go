@@ -14,6 +14,7 @@ import (
 	"ottla/controller/decide"
 	"ottla/controller/image"
 	"ottla/controller/record"
+	"ottla/controller/sabotage"
 	"ottla/protocol"
 )
 
@@ -56,15 +57,17 @@ func parseProposal(b []byte) (proposal, error) {
 
 // pending is a request that was decided and is not answered yet. Those without records wait for the entry before them.
 type pending struct {
-	index uint64 // answered when this entry is applied
-	reply kmsg.Response
-	err   error
-	done  func(kmsg.Response, error) // nil for our own proposals
+	index  uint64 // answered when this entry is applied
+	change bool   // of the members
+	reply  kmsg.Response
+	err    error
+	done   func(kmsg.Response, error) // nil for our own proposals
 
 	// With records: the state before them, after them, and the difference; applying the entry to the same state needs not be done twice.
 	before, after *image.Image
 	delta         *image.Delta
 	proposed      time.Time
+	size          int // bytes proposed
 }
 
 func (p *pending) answer() {
@@ -89,7 +92,7 @@ func (q *Machine) decideOne(s *submission) {
 			s.done(nil, err)
 		}
 	case len(q.pending) == 0:
-		p.answer()
+		q.confirm(p)
 	default:
 		p.index = q.lastIndex
 		q.pending = append(q.pending, p)
@@ -117,6 +120,14 @@ func (q *Machine) proposeAll(p pending, rs []*record.Record, divisible bool) err
 // errTooLarge has Kafka's words.
 var errTooLarge = protocol.Errorf(kerr.PolicyViolation, "Unable to perform excessively large batch operation.")
 
+// mayPropose keeps what is in flight bounded: a leader that its followers do not answer takes no more than this, until it is none any more.
+func (q *Machine) mayPropose() bool {
+	return len(q.pending) < q.o.MaxWaiting && q.inFlight < maxInFlight && !q.ending()
+}
+
+// maxInFlight is the bytes of proposals that are not applied yet.
+const maxInFlight = 16 << 20
+
 // propose puts records into the log as one entry and parks p behind it. An error means that nothing was proposed.
 func (q *Machine) propose(p pending, rs []*record.Record) error {
 	p.index = q.lastIndex + 1
@@ -125,6 +136,8 @@ func (q *Machine) propose(p pending, rs []*record.Record) error {
 		return ErrNotController // raft.ErrProposalDropped is the only one
 	}
 	q.lastIndex = p.index
+	p.size = len(data)
+	q.inFlight += p.size
 	p.before, p.proposed = q.speculative, q.now
 	p.after, p.delta = q.speculative.Apply(protocol.Offset(p.index), protocol.Term(q.term), rs)
 	q.speculative = p.after
@@ -165,11 +178,14 @@ func (q *Machine) noteAppended(entries []*pb.Entry) {
 	misplaced := false
 	for _, e := range entries {
 		q.lastIndex = e.GetIndex()
-		if e.GetType() != pb.EntryNormal || len(e.GetData()) == 0 {
-			continue
+		switch {
+		case len(e.GetData()) == 0: // raft's own, or a change of the members that it has refused
+		case e.GetType() != pb.EntryNormal:
+			misplaced = misplaced || e.GetIndex() != q.changeIndex
+		default:
+			p, err := parseProposal(e.GetData())
+			misplaced = misplaced || err != nil || p.id != e.GetIndex()
 		}
-		p, err := parseProposal(e.GetData())
-		misplaced = misplaced || err != nil || p.id != e.GetIndex()
 	}
 	if q.leads && misplaced {
 		q.dropSpeculation()
@@ -179,9 +195,12 @@ func (q *Machine) noteAppended(entries []*pb.Entry) {
 // dropSpeculation fails every request in flight. Whether an entry of theirs is committed yet is not known; deciding goes on when the log up to here is applied.
 func (q *Machine) dropSpeculation() {
 	dropped := q.pending
-	q.pending = nil
+	q.pending, q.inFlight = nil, 0
 	q.barrier = q.lastIndex
-	q.speculative = q.committed
+	if q.speculative == nil || !sabotage.On(sabotage.KeepSpeculation) {
+		q.speculative = q.committed
+	}
+	q.dropConfirmations()
 	for i := range dropped {
 		dropped[i].err = ErrNotController
 		dropped[i].answer()

@@ -10,6 +10,7 @@ import (
 	"ottla/controller/image"
 	"ottla/controller/raftlog"
 	"ottla/controller/record"
+	"ottla/controller/sabotage"
 	"ottla/log/vfs"
 	"ottla/protocol"
 )
@@ -19,6 +20,7 @@ type snapshotState struct {
 	index   uint64 // of the newest one
 	bytes   int64  // of entries applied since
 	notYet  uint64 // none before this index: the disk was full
+	wanted  bool   // by raft, for another node
 	writing bool
 	due     *SnapshotWork // to be handed out by Ready
 }
@@ -51,10 +53,12 @@ func (q *Machine) restore() error {
 		return err
 	}
 	q.conf, q.applied, q.committed = m.GetConfState(), m.GetIndex(), restored
-	q.lastIndex = max(q.lastIndex, q.applied)
+	if q.lastIndex, err = q.storage.LastIndex(); err != nil {
+		return err
+	}
 	q.snapshot.index, q.snapshot.bytes = m.GetIndex(), 0
 	q.dropSpeculation()
-	if q.caughtUp {
+	if q.catchUp.done {
 		q.publish(image.Diff(was, restored))
 	}
 	return nil
@@ -65,13 +69,16 @@ const snapshotRetries = 10
 
 // maybeSnapshot has the committed state written when enough has been applied since the last time.
 func (q *Machine) maybeSnapshot() {
-	due := q.applied-q.snapshot.index >= q.o.SnapshotEntries || q.snapshot.bytes >= q.o.SnapshotBytes
+	due := q.applied-q.snapshot.index >= q.o.SnapshotEntries || q.snapshot.bytes >= q.o.SnapshotBytes || q.snapshot.wanted && q.applied > q.snapshot.index
 	if !due || q.snapshot.writing || q.applied < q.snapshot.notYet {
 		return
 	}
 	m := &pb.SnapshotMetadata{Index: new(q.applied), Term: new(uint64(q.committed.Term())), ConfState: proto.CloneOf(q.conf)}
+	if sabotage.On(sabotage.SnapshotWithoutLearners) {
+		m.ConfState.Learners = nil
+	}
 	q.snapshot.due = &SnapshotWork{storage: q.storage, metadata: m, state: q.committed}
-	q.snapshot.writing, q.snapshot.bytes = true, 0
+	q.snapshot.writing, q.snapshot.wanted, q.snapshot.bytes = true, false, 0
 }
 
 // chunks is the state as encoded lists of records.
@@ -85,7 +92,7 @@ func chunks(state *image.Image) iter.Seq[[]byte] {
 	}
 }
 
-// Wrote takes a snapshot back that has been written, or not: the log forgets what is in it. An error is final.
+// Wrote takes a snapshot back that has been written, or not: the log forgets what is in it, or, where other nodes may still be behind, what was in the one before. An error is final.
 func (q *Machine) Wrote(w *SnapshotWork) error {
 	q.snapshot.writing = false
 	if w.err != nil && vfs.DiskFull(w.err) {
@@ -100,8 +107,12 @@ func (q *Machine) Wrote(w *SnapshotWork) error {
 	if err := q.storage.Adopt(w.metadata); err != nil {
 		return err
 	}
+	compact := w.metadata.GetIndex()
+	if !q.soleMember() {
+		compact = min(compact, q.snapshot.index)
+	}
 	q.snapshot.index = max(q.snapshot.index, w.metadata.GetIndex())
 	q.o.Metrics.snapshotSize.Set(float64(w.size))
 	q.o.Logger.Info("metadata snapshot", "index", w.metadata.GetIndex(), "bytes", w.size)
-	return q.storage.Compact(w.metadata.GetIndex())
+	return q.storage.Compact(compact)
 }

@@ -4,12 +4,14 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"math"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
+	"ottla/controller/sabotage"
 	"ottla/log"
 	"ottla/log/vfs"
 	"ottla/protocol"
@@ -26,21 +28,47 @@ func (s *Storage) Bootstrap(clusterID string) error {
 	if err != nil {
 		return fmt.Errorf("bootstrap: encode first voter: %w", err)
 	}
+	b := appendBatch(s.bootstrapBatch(clusterID), s.builder, firstEntry, 1, kindConfChange, voter)
+	if err := s.begin(id, hardState{term: 1, commit: firstEntry}, b); err != nil {
+		return fmt.Errorf("bootstrap: %w", err)
+	}
+	return nil
+}
+
+// Join begins the log of a node that founds nothing: the bootstrap batch, no term, no vote and no members. The leader of the cluster sends it everything else.
+// The node gets a random raft id. Interrupted, it leaves a fresh folder.
+func (s *Storage) Join(clusterID string) error {
+	id := identity{raftID: newRaftID(), clusterID: clusterID}
+	if sabotage.On(sabotage.WipedVotesAgain) {
+		id.raftID = uint64(crc32.ChecksumIEEE([]byte(s.dir))) // the same for the same node
+	}
+	if err := s.begin(id, hardState{}, s.bootstrapBatch(clusterID)); err != nil {
+		return fmt.Errorf("join: %w", err)
+	}
+	return nil
+}
+
+// bootstrapBatch is what the log of every node of a cluster begins with.
+func (s *Storage) bootstrapBatch(clusterID string) []byte {
+	return appendBatch(nil, s.builder, 0, 0, kindBootstrap, []byte(clusterID))
+}
+
+// begin makes a fresh folder a node's memory. The state file comes last: without it the folder is fresh.
+func (s *Storage) begin(id identity, hs hardState, batches []byte) error {
 	if s.log.LogEndOffset() > 0 {
 		if err := s.log.ResetTo(0); err != nil {
-			return fmt.Errorf("bootstrap: %w", err)
+			return err
 		}
 	}
-	b := appendBatch(nil, s.builder, 0, 0, kindBootstrap, []byte(clusterID))
-	b = appendBatch(b, s.builder, firstEntry, 1, kindConfChange, voter)
-	if err := s.write(b); err != nil {
-		return fmt.Errorf("bootstrap: %w", err)
+	if err := s.write(batches); err != nil {
+		return err
 	}
-	if err := createState(s.fs, s.dir, id, hardState{term: 1, commit: firstEntry}); err != nil {
-		return fmt.Errorf("bootstrap: %w", err)
+	if err := createState(s.fs, s.dir, id, hs); err != nil {
+		return err
 	}
+	var err error
 	if s.state, s.id, s.hard, err = openState(s.fs, s.dir); err != nil {
-		return fmt.Errorf("bootstrap: %w", err)
+		return err
 	}
 	return s.load()
 }
@@ -58,7 +86,11 @@ func newRaftID() uint64 {
 func (s *Storage) Save(hs *pb.HardState, snapshot *pb.Snapshot, entries []*pb.Entry) error {
 	if hs != nil && (hs.GetTerm() != s.hard.term || hs.GetVote() != s.hard.vote) {
 		next := hardState{term: hs.GetTerm(), vote: hs.GetVote(), commit: s.hard.commit}
-		if err := s.state.writeSync(next); err != nil {
+		write := s.state.writeSync
+		if sabotage.On(sabotage.VoteBeforePersist) {
+			write = s.state.writeLazy
+		}
+		if err := write(next); err != nil {
 			return err
 		}
 		s.hard = next
@@ -80,6 +112,9 @@ func (s *Storage) Save(hs *pb.HardState, snapshot *pb.Snapshot, entries []*pb.En
 	}
 	return nil
 }
+
+// SyncCommit makes the commit index that was saved last durable: it must outlive what the others do once they know that it has moved.
+func (s *Storage) SyncCommit() error { return s.state.writeSync(s.hard) }
 
 // append writes entries behind those that stay, and waits for the disk.
 func (s *Storage) append(entries []*pb.Entry) error {
@@ -122,6 +157,9 @@ func (s *Storage) write(batches []byte) error {
 	})
 	if err != nil {
 		return err
+	}
+	if sabotage.On(sabotage.CommitUnflushed) {
+		return nil
 	}
 	return s.untilRoom(s.log.Flush)
 }

@@ -167,16 +167,37 @@ func (s *Storage) Snapshot() (*pb.Snapshot, error) {
 	return &pb.Snapshot{Data: data, Metadata: proto.CloneOf(s.snapshot)}, nil
 }
 
-// install makes a snapshot from another voter the state to go on from. The log is emptied and goes on behind it; a crash before that is made up for by
-// reconcile.
-func (s *Storage) install(snapshot *pb.Snapshot) error {
+// CheckSnapshot tells whether a snapshot from another voter is what that one wrote, to its last byte. ErrDamaged if not.
+func CheckSnapshot(snapshot *pb.Snapshot) error {
+	_, err := checkSent(snapshot)
+	return err
+}
+
+func checkSent(snapshot *pb.Snapshot) (*pb.SnapshotMetadata, error) {
 	r := snapshotReader{from: bytes.NewReader(snapshot.GetData())}
 	m, err := r.all(func([]byte) error { return nil })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if m.GetIndex() != snapshot.GetMetadata().GetIndex() || m.GetTerm() != snapshot.GetMetadata().GetTerm() {
-		return fmt.Errorf("%w: it is that of index %d, term %d", ErrDamaged, m.GetIndex(), m.GetTerm())
+	said := snapshot.GetMetadata()
+	if m.GetIndex() != said.GetIndex() || m.GetTerm() != said.GetTerm() {
+		return nil, fmt.Errorf("%w: it is that of index %d, term %d", ErrDamaged, m.GetIndex(), m.GetTerm())
+	}
+	if err := m.GetConfState().Equivalent(pb.EnsureConfState(said.GetConfState())); err != nil {
+		return nil, fmt.Errorf("%w: its members: %w", ErrDamaged, err)
+	}
+	if r.position != int64(len(snapshot.GetData())) {
+		return nil, fmt.Errorf("%w: %d bytes behind its footer", ErrDamaged, int64(len(snapshot.GetData()))-r.position)
+	}
+	return m, nil
+}
+
+// install makes a snapshot from another voter the state to go on from. The log is emptied and goes on behind it; a crash before that is made up for by
+// reconcile.
+func (s *Storage) install(snapshot *pb.Snapshot) error {
+	m, err := checkSent(snapshot)
+	if err != nil {
+		return err
 	}
 	err = writeFile(s.fs, s.dir, snapshotName(m), func(f vfs.File) error {
 		_, err := f.WriteAt(snapshot.GetData(), 0)

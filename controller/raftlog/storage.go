@@ -42,7 +42,7 @@ type Storage struct {
 	logger *slog.Logger
 	full   func() bool
 
-	state *stateFile // nil before Bootstrap
+	state *stateFile // nil before Bootstrap or Join
 	id    identity
 	hard  hardState
 	// Entries first to last are in the log. The index before first has a known term, of a batch that stays in the log for it (the bootstrap batch, at the
@@ -87,6 +87,10 @@ func (s *Storage) open() (err error) {
 	if err := s.fs.SyncDir(path.Dir(s.dir)); err != nil {
 		return err
 	}
+	// The last process may have been killed between a rename and this: what is found counts from here on, so its name has to last.
+	if err := s.fs.SyncDir(s.dir); err != nil {
+		return err
+	}
 	if err := s.openSnapshot(); err != nil {
 		return err
 	}
@@ -108,6 +112,10 @@ func (s *Storage) open() (err error) {
 		return err
 	}
 	if err := s.reconcile(); err != nil {
+		return err
+	}
+	// Killed before it had waited for the disk, the last process has left entries in the page cache: from here on they count, and other voters are told that they are here.
+	if err := s.untilRoom(s.log.Flush); err != nil {
 		return err
 	}
 	return s.load()
@@ -168,17 +176,24 @@ func (s *Storage) load() error {
 		s.first, s.last = uint64(start)+1, uint64(start)
 		s.terms.add(uint64(start), base.term)
 	}
+	var last, previous uint64 // changes of the members
 	err := s.scan(protocol.Offset(s.first), end, func(i item) (bool, error) {
 		e, err := i.entry()
 		if err != nil {
 			return false, err
 		}
 		s.noteAppended(e)
+		if e.GetType() != pb.EntryNormal {
+			last, previous = e.GetIndex(), last
+		}
 		return true, nil
 	})
 	if err != nil {
 		return err
 	}
+	// A leader proposes a change of the members only behind one that is committed. This must be known here, whatever a power cut took of the commit: who
+	// is two configurations behind may hold a majority that is none any more, and a founder would elect itself.
+	s.hard.commit = max(s.hard.commit, previous)
 	if s.hard.term < s.terms.at(s.last) {
 		return fmt.Errorf("%w: the last entry is of term %d, the stored term is %d", ErrDamaged, s.terms.at(s.last), s.hard.term)
 	}
@@ -191,7 +206,7 @@ func (s *Storage) noteAppended(e *pb.Entry) {
 	s.recent.add(e)
 }
 
-// Fresh tells whether nothing was ever stored here: Bootstrap comes first.
+// Fresh tells whether nothing was ever stored here: Bootstrap or Join comes first.
 func (s *Storage) Fresh() bool { return s.state == nil }
 
 // RaftID is this incarnation's; ClusterID whose metadata this is.

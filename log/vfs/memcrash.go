@@ -164,3 +164,10 @@ func (c *cloner) copyDir(from, to *memDir) {
 	}
 	to.durable = maps.Clone(to.names)
 }
+
+// Kill is what the end of the process that uses m does to it: its locks are gone. What it wrote is there, though not durable. The process's files must not be used any more.
+func (m *Mem) Kill() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.locked)
+}
