@@ -24,7 +24,7 @@ func (a *assignment) partition(id []byte, n int) *record.Partition {
 
 // assignment completes a checked list of replicas.
 func (d *decision) assignment(replicas []int32) assignment {
-	a := assignment{replicas: replicas, isr: d.unfenced(replicas), directories: make([]byte, 0, 16*len(replicas))}
+	a := assignment{replicas: replicas, isr: d.active(replicas), directories: make([]byte, 0, 16*len(replicas))}
 	for _, id := range replicas {
 		var directory protocol.DirectoryID // unassigned: a broker with several chooses, and tells
 		if dirs := d.view.Broker(protocol.BrokerID(id)).Dirs; len(dirs) == 1 {
@@ -39,6 +39,9 @@ func (d *decision) assignment(replicas []int32) assignment {
 func (d *decision) place(count, factor int) ([]assignment, error) {
 	brokers := make([]placement.Broker, 0, len(d.view.Brokers()))
 	for _, b := range d.view.Brokers() {
+		if b.InControlledShutdown && !b.Fenced {
+			continue // it would get replicas while it hands over those that it has
+		}
 		p := placement.Broker{ID: b.ID, Fenced: b.Fenced}
 		if b.Rack != nil {
 			p.Rack = *b.Rack
@@ -82,11 +85,11 @@ func (d *decision) checkReplicas(replicas []int32, factor int) error {
 	return nil
 }
 
-// unfenced is those of the replicas that are up, in their order; the slice itself if all are.
-func (d *decision) unfenced(replicas []int32) []int32 {
+// active is those of the replicas that are up and are to stay, in their order; the slice itself if all are.
+func (d *decision) active(replicas []int32) []int32 {
 	down := func(id int32) bool {
 		b := d.view.Broker(protocol.BrokerID(id))
-		return b == nil || b.Fenced
+		return b == nil || !b.Active()
 	}
 	if !slices.ContainsFunc(replicas, down) {
 		return replicas

@@ -17,13 +17,25 @@ import (
 //	dump                                           the state, as a snapshot
 //	feature NAME level=N                           finalizes a feature, by hand
 //	fence|unfence ID                               by hand
-//	register ID incarnation=N [dirs=A,B] [rack=R] [cluster=C] [version=V] [nowhere]; items: NAME min=N max=N of a feature
+//	register ID incarnation=N [dirs=A,B] [rack=R] [cluster=C] [version=V] [nowhere] [quiet]; items: NAME min=N max=N of a feature
+//	                                               the broker's first heartbeat follows, unless it is quiet
 //	create-topics [version=V] [validate]           items: NAME partitions=N factor=N [assign=P:B,B/P:B,B] [set:KEY=VALUE] [null:KEY]
 //	delete-topics [version=V]                      items: NAME | - id=HEX; a name with id=HEX has both
 //	create-partitions [validate]                   items: NAME count=N [assign=B,B/B,B]
 //	replace-configs [validate]                     items: topic|broker name=N set:K=V
 //	alter-configs [validate]                       items: topic|broker|TYPE name=N set:K=V delete:K append:K=V subtract:K=V null:K op9:K=V
 //	allocate-producer-ids ID epoch=N
+//	alive ID …                                     these brokers have a session, and no others
+//	behind ID …                                    others do not know yet what these brokers in controlled shutdown handed over
+//	heartbeat ID epoch=N [offset=N] [fence] [stop] [offline=A,B]
+//	expire ID epoch=N                              the session is over
+//	unregister ID
+//	controller ID                                  leads the quorum from now on, by hand
+//	voters ID …
+//	register-controller ID raft=N dir=A            items: NAME min=N max=N of a feature
+//	unregister-controller ID
+//	raise-format                                   as far as the registered nodes allow
+//	update-features [version=V] [validate]         items: NAME level=N [kind=N] [downgrade]
 //	metadata                                       a request that is not decided here
 var commands = map[string]func(*cluster, line, []line) string{
 	"static": func(c *cluster, l line, _ []line) string {
@@ -46,6 +58,18 @@ var commands = map[string]func(*cluster, line, []line) string{
 	"alter-configs":         (*cluster).alterConfigs,
 	"replace-configs":       (*cluster).replaceConfigs,
 	"allocate-producer-ids": (*cluster).allocate,
+
+	"heartbeat":             (*cluster).heartbeat,
+	"alive":                 (*cluster).setAlive,
+	"behind":                (*cluster).setBehind,
+	"expire":                (*cluster).expire,
+	"unregister":            (*cluster).unregister,
+	"controller":            (*cluster).setController,
+	"voters":                (*cluster).setVoters,
+	"register-controller":   (*cluster).registerController,
+	"unregister-controller": (*cluster).unregisterController,
+	"raise-format":          (*cluster).raiseFormat,
+	"update-features":       (*cluster).updateFeatures,
 	"metadata":              func(c *cluster, _ line, _ []line) string { return c.decide(kmsg.NewPtrMetadataRequest()) },
 }
 
@@ -104,7 +128,14 @@ func (c *cluster) register(l line, items []line) string {
 		f.Name, f.MinSupportedVersion, f.MaxSupportedVersion = item.name, int16(item.number("min", 0)), int16(item.number("max", 0))
 		req.Features = append(req.Features, f)
 	}
-	return c.decide(req)
+	said := c.decide(req)
+	if b := c.live.Broker(protocol.BrokerID(n)); b != nil && b.Fenced && b.Incarnation == req.IncarnationID && !l.has("quiet") {
+		first := kmsg.NewPtrBrokerHeartbeatRequest()
+		first.BrokerID, first.BrokerEpoch, first.CurrentMetadataOffset = int32(n), int64(b.Epoch), int64(b.Epoch)
+		_, records, _ := strings.Cut(c.decide(first), "\n")
+		said += records
+	}
+	return said
 }
 
 func (c *cluster) createTopics(l line, items []line) string {

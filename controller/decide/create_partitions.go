@@ -89,7 +89,7 @@ func (d *decision) assignAdded(t *kmsg.CreatePartitionsRequestTopic, topic *imag
 		if err := d.checkReplicas(replicas, factor); err != nil {
 			return nil, err
 		}
-		if len(d.unfenced(replicas)) == 0 {
+		if len(d.active(replicas)) == 0 {
 			return nil, protocol.Errorf(kerr.InvalidReplicaAssignment,
 				"All brokers specified in the manual partition assignment for partition %d are fenced or in controlled shutdown.", len(topic.Partitions)+n)
 		}

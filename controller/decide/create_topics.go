@@ -220,7 +220,7 @@ func (d *decision) takeAssignments(t *kmsg.CreateTopicsRequestTopic) ([]assignme
 			return nil, err
 		}
 		factor = len(p.Replicas)
-		if len(d.unfenced(p.Replicas)) == 0 {
+		if len(d.active(p.Replicas)) == 0 {
 			return nil, protocol.Errorf(kerr.InvalidReplicaAssignment,
 				"All brokers specified in the manual partition assignment for partition %d are fenced or in controlled shutdown.", p.Partition)
 		}

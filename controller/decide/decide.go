@@ -21,6 +21,10 @@ type Env struct {
 	Static map[string]string
 	// Rand places replicas.
 	Rand *rand.Rand
+	// Sessions tells which brokers are alive; nil: nobody knows.
+	Sessions Sessions
+	// Voter tells whether a node is a voter of the quorum; nil: no node is known to be one.
+	Voter func(protocol.BrokerID) bool
 	// NewTopicID gives the ids of topics: protocol.NewID, or something repeatable.
 	NewTopicID func() protocol.TopicID
 }
@@ -29,6 +33,9 @@ type Env struct {
 type Outcome struct {
 	Records []*record.Record
 	Reply   kmsg.Response
+	// Divisible says that the records may be cut into several entries, in their order: should a crash leave the first of them alone, the next such request does
+	// what is missing. All others are one entry or nothing.
+	Divisible bool
 }
 
 // Decide answers req against v. What is wrong with a part of a request (a topic, a resource) is in the reply; an error is about the whole of it, and is a wire
@@ -48,8 +55,18 @@ func Decide(env Env, v *image.Image, now time.Time, p protocol.Principal, req km
 		return d.replaceConfigs(r)
 	case *kmsg.BrokerRegistrationRequest:
 		return d.registerBroker(r)
+	case *kmsg.BrokerHeartbeatRequest:
+		return d.heartbeat(r)
+	case *kmsg.UnregisterBrokerRequest:
+		return d.unregisterBroker(r)
 	case *kmsg.AllocateProducerIDsRequest:
 		return d.allocateProducerIDs(r)
+	case *kmsg.UpdateFeaturesRequest:
+		return d.updateFeatures(r)
+	case *kmsg.ControllerRegistrationRequest:
+		return d.registerController(r)
+	case *kmsg.UnregisterControllerRequest:
+		return d.unregisterController(r)
 	}
 	return Outcome{}, protocol.Errorf(kerr.UnsupportedVersion, "The controller does not decide %s.", kmsg.NameForKey(req.Key()))
 }
@@ -68,12 +85,22 @@ func (d *decision) broker() config.Values {
 	return config.Values{Static: d.Static, DynamicDefault: d.view.Config(config.Broker, "")}
 }
 
-// outcome ends a decision; a dry run leaves the records out.
+// outcome ends a decision; a dry run leaves the records out. UNSUPPORTED_VERSION if there are some among them that not every node may be able to read.
 func (d *decision) outcome(reply kmsg.Response, dry bool) (Outcome, error) {
+	if err := d.checkLevel(); err != nil {
+		return Outcome{}, err
+	}
 	if dry {
 		d.records = nil
 	}
 	return Outcome{Records: d.records, Reply: reply}, nil
+}
+
+// divisible is outcome for records that may be cut.
+func (d *decision) divisible(reply kmsg.Response) (Outcome, error) {
+	o, err := d.outcome(reply, false)
+	o.Divisible = true
+	return o, err
 }
 
 // maxPartitions is how many partitions one request may create, as in Kafka.

@@ -43,7 +43,7 @@ func TestRegistrationLimits(t *testing.T) {
 	if got := c.run("register 1 incarnation=1 dirs=" + strings.Repeat("d1,", maxDirectories+1)); got != "INVALID_REQUEST epoch=-1\n" {
 		t.Error(got)
 	}
-	if got := c.run("register 1 incarnation=1 dirs=\x005"); got != "INVALID_REQUEST epoch=-1\n" { // an id below 100
+	if got := c.run("register 1 incarnation=1 dirs=\x005"); got != "INVALID_REGISTRATION epoch=-1\n" { // an id below 100
 		t.Error(got)
 	}
 }
@@ -91,6 +91,8 @@ func requests() []kmsg.Request {
 	return []kmsg.Request{
 		kmsg.NewPtrCreateTopicsRequest(), kmsg.NewPtrDeleteTopicsRequest(), kmsg.NewPtrCreatePartitionsRequest(),
 		kmsg.NewPtrIncrementalAlterConfigsRequest(), kmsg.NewPtrBrokerRegistrationRequest(), kmsg.NewPtrAllocateProducerIDsRequest(),
+		kmsg.NewPtrBrokerHeartbeatRequest(), kmsg.NewPtrUnregisterBrokerRequest(), kmsg.NewPtrUpdateFeaturesRequest(), kmsg.NewPtrControllerRegistrationRequest(),
+		kmsg.NewPtrUnregisterControllerRequest(),
 	}
 }
 
@@ -124,7 +126,19 @@ func seeds() []kmsg.Request {
 	broker.Listeners = []kmsg.BrokerRegistrationRequestListener{{Name: "PLAINTEXT", Host: "h", Port: 1}}
 	ids := kmsg.NewPtrAllocateProducerIDsRequest()
 	ids.BrokerID, ids.BrokerEpoch = 1, 1
-	return []kmsg.Request{topics, deletion, partitions, configs, broker, ids}
+	heartbeat := kmsg.NewPtrBrokerHeartbeatRequest()
+	heartbeat.BrokerID, heartbeat.BrokerEpoch, heartbeat.WantShutdown, heartbeat.OfflineLogDirs = 1, 1, true, [][16]byte{{0: 'd', 15: 1}}
+	features := kmsg.NewPtrUpdateFeaturesRequest()
+	features.Version, features.FeatureUpdates = 1, []kmsg.UpdateFeaturesRequestFeatureUpdate{{Feature: record.Feature, MaxVersionLevel: 2, UpgradeType: 1}}
+	gone := kmsg.NewPtrUnregisterBrokerRequest()
+	gone.BrokerID = 2
+	controller := kmsg.NewPtrControllerRegistrationRequest()
+	controller.ControllerID = 1
+	controller.Listeners = []kmsg.ControllerRegistrationRequestListener{{Name: "PLAINTEXT", Host: "h", Port: 1}}
+	SetMember(controller, 7, protocol.ID{1})
+	controllerGone := kmsg.NewPtrUnregisterControllerRequest()
+	controllerGone.ControllerID = 1
+	return []kmsg.Request{topics, deletion, partitions, configs, broker, ids, heartbeat, features, gone, controller, controllerGone}
 }
 
 // BenchmarkCreate10000 is decision, bytes and application of 10,000 partitions: in one topic, and in as many topics.

@@ -110,6 +110,19 @@ func printReply(reply kmsg.Response) string {
 		fmt.Fprintf(&b, "%s epoch=%d\n", errorName(r.ErrorCode), r.BrokerEpoch)
 	case *kmsg.AllocateProducerIDsResponse:
 		fmt.Fprintf(&b, "%s start=%d count=%d\n", errorName(r.ErrorCode), r.ProducerIDStart, r.ProducerIDLen)
+	case *kmsg.BrokerHeartbeatResponse:
+		fmt.Fprintf(&b, "%s caught_up=%t fenced=%t stop=%t\n", errorName(r.ErrorCode), r.IsCaughtUp, r.IsFenced, r.ShouldShutdown)
+	case *kmsg.UnregisterBrokerResponse:
+		fmt.Fprintln(&b, result(r.ErrorCode, r.ErrorMessage))
+	case *kmsg.ControllerRegistrationResponse:
+		fmt.Fprintln(&b, result(r.ErrorCode, r.ErrorMessage))
+	case *kmsg.UnregisterControllerResponse:
+		fmt.Fprintln(&b, result(r.ErrorCode, r.ErrorMessage))
+	case *kmsg.UpdateFeaturesResponse:
+		fmt.Fprintln(&b, result(r.ErrorCode, r.ErrorMessage))
+		for _, f := range r.Results {
+			fmt.Fprintf(&b, "%s: %s\n", f.Feature, result(f.ErrorCode, f.ErrorMessage))
+		}
 	default:
 		fmt.Fprintf(&b, "%T\n", r)
 	}

@@ -31,15 +31,3 @@ func (d *decision) allocateProducerIDs(req *kmsg.AllocateProducerIDsRequest) (Ou
 	}))
 	return d.outcome(resp, false)
 }
-
-// checkBrokerEpoch tells whether a call comes from the incarnation of the broker that is registered.
-func (d *decision) checkBrokerEpoch(id int32, epoch int64) error {
-	b := d.view.Broker(protocol.BrokerID(id))
-	switch {
-	case b == nil:
-		return kerr.BrokerIDNotRegistered
-	case int64(b.Epoch) != epoch:
-		return kerr.StaleBrokerEpoch
-	}
-	return nil
-}

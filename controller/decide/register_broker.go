@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"ottla/controller/image"
 	"ottla/controller/record"
 	"ottla/protocol"
 )
@@ -18,25 +19,35 @@ const (
 	maxDirectories = 1024
 )
 
-// registerBroker decides key 62. A new incarnation gets a new epoch, the offset of the record, and takes back the partitions of its predecessor (leadership.go).
-// The same incarnation may amend its registration and keeps its epoch.
-//
-// The broker is in service at once: whoever registers is up and holds this image soon. Heartbeats only ever take it out and back in.
+// registerBroker decides key 62. A new incarnation gets a new epoch, the offset of the record. It is fenced until a heartbeat says that it has applied this (heartbeat.go);
+// what its predecessor led goes to others. The broker of the node that decides has applied it when it is answered: it is in service at once, and takes back what it
+// led. The same incarnation may amend its registration and keeps its epoch.
 func (d *decision) registerBroker(req *kmsg.BrokerRegistrationRequest) (Outcome, error) {
 	resp := req.ResponseKind().(*kmsg.BrokerRegistrationResponse)
-	if err := d.checkRegistration(req); err != nil {
+	id := protocol.BrokerID(req.BrokerID)
+	was := d.view.Broker(id)
+	amends := was != nil && was.Incarnation == protocol.ID(req.IncarnationID)
+	err := d.checkRegistration(req)
+	if err == nil && was != nil && !amends && d.sessions().Alive(id) {
+		err = protocol.Errorf(kerr.DuplicateBrokerRegistration, "Another broker is registered with that broker id.")
+	}
+	if err != nil {
 		resp.ErrorCode, resp.BrokerEpoch = protocol.ErrorCode(err), -1
 		return d.outcome(resp, false)
 	}
 	k := registration(req)
 	d.records = append(d.records, record.Of(k))
-	if was := d.view.Broker(protocol.BrokerID(req.BrokerID)); was != nil && was.Incarnation == protocol.ID(req.IncarnationID) {
-		resp.BrokerEpoch, k.Fenced = int64(was.Epoch), was.Fenced
-	} else {
-		resp.BrokerEpoch = int64(d.At)
-		d.takeBack(protocol.BrokerID(req.BrokerID), req.LogDirs)
+	if amends {
+		resp.BrokerEpoch, k.Fenced, k.InControlledShutdown = int64(was.Epoch), was.Fenced, was.InControlledShutdown
+		return d.divisible(resp)
 	}
-	return d.outcome(resp, false)
+	resp.BrokerEpoch, k.Fenced = int64(d.At), id != d.view.ControllerID()
+	online := make([]protocol.DirectoryID, len(req.LogDirs))
+	for n, dir := range req.LogDirs {
+		online[n] = dir
+	}
+	(&standing{decision: d, broker: id, leads: !k.Fenced, online: online, fresh: true}).settle()
+	return d.divisible(resp)
 }
 
 func (d *decision) checkRegistration(req *kmsg.BrokerRegistrationRequest) error {
@@ -55,20 +66,20 @@ func (d *decision) checkRegistration(req *kmsg.BrokerRegistrationRequest) error 
 // checkDirectories sees to it that a directory id names one directory in the whole cluster (KIP-858). Ids below 100 are reserved, as in Kafka.
 func (d *decision) checkDirectories(req *kmsg.BrokerRegistrationRequest) error {
 	if req.Version >= 2 && len(req.LogDirs) == 0 {
-		return protocol.Errorf(kerr.InvalidRequest, "No directories specified in request")
+		return protocol.Errorf(kerr.InvalidRegistration, "No directories specified in request")
 	}
 	for n, id := range req.LogDirs {
 		switch {
 		case reserved(id):
-			return protocol.Errorf(kerr.InvalidRequest, "Reserved directory ID in request")
+			return protocol.Errorf(kerr.InvalidRegistration, "Reserved directory ID in request")
 		case slices.Contains(req.LogDirs[:n], id):
-			return protocol.Errorf(kerr.InvalidRequest, "Duplicate directory ID in request")
+			return protocol.Errorf(kerr.InvalidRegistration, "Duplicate directory ID in request")
 		}
 	}
 	for _, b := range d.view.Brokers() {
 		for _, id := range b.Dirs {
 			if b.ID != protocol.BrokerID(req.BrokerID) && slices.Contains(req.LogDirs, [16]byte(id)) {
-				return protocol.Errorf(kerr.InvalidRequest, "Broker %d is already registered with directory %v", b.ID, id)
+				return protocol.Errorf(kerr.InvalidRegistration, "Broker %d is already registered with directory %v", b.ID, id)
 			}
 		}
 	}
@@ -83,26 +94,43 @@ func reserved(id protocol.DirectoryID) bool {
 
 // checkFeatures refuses a broker that does not understand what the cluster has finalized.
 func (d *decision) checkFeatures(req *kmsg.BrokerRegistrationRequest) error {
+	ranges := make([]featureRange, len(req.Features))
+	for n, f := range req.Features {
+		ranges[n] = featureRange{f.Name, image.FeatureRange{Min: f.MinSupportedVersion, Max: f.MaxSupportedVersion}}
+	}
+	endpoints := make([]*record.Endpoint, len(req.Listeners))
+	for n, l := range req.Listeners {
+		endpoints[n] = endpoint(l.Name, l.Host, l.Port, l.SecurityProtocol)
+	}
+	return d.checkNode("broker", endpoints, ranges)
+}
+
+// featureRange is what a node says of one feature.
+type featureRange struct {
+	name string
+	image.FeatureRange
+}
+
+// checkNode is what a broker's registration and a controller's are checked for alike.
+func (d *decision) checkNode(kind string, endpoints []*record.Endpoint, ranges []featureRange) error {
+	told := make(map[string]image.FeatureRange, len(ranges))
+	for _, r := range ranges {
+		told[r.name] = r.FeatureRange
+	}
 	for name, level := range d.view.Features() {
-		var lowest, highest int16
-		for _, f := range req.Features {
-			if f.Name == name {
-				lowest, highest = f.MinSupportedVersion, f.MaxSupportedVersion
-			}
-		}
-		if level < lowest || level > highest {
+		if r := rangeOf(name, told); level < r.Min || level > r.Max {
 			return protocol.Errorf(kerr.UnsupportedVersion,
-				"Unable to register because the broker does not support finalized version %d of %s. The broker wants a version between %d and %d, inclusive.",
-				level, name, lowest, highest)
+				"Unable to register because the %s does not support finalized version %d of %s. The %s wants a version between %d and %d, inclusive.",
+				kind, level, name, kind, r.Min, r.Max)
 		}
 	}
-	for _, l := range req.Listeners {
-		if l.SecurityProtocol < 0 {
+	for _, e := range endpoints {
+		if e.SecurityProtocol < 0 {
 			return kerr.InvalidRequest
 		}
 	}
-	for _, f := range req.Features {
-		if f.MinSupportedVersion < 0 || f.MaxSupportedVersion < f.MinSupportedVersion {
+	for _, r := range ranges {
+		if r.Min < 0 || r.Max < r.Min {
 			return kerr.InvalidRequest
 		}
 	}
@@ -116,15 +144,27 @@ func registration(req *kmsg.BrokerRegistrationRequest) *record.BrokerRegistratio
 		k.Rack = &rack
 	}
 	for _, l := range req.Listeners {
-		k.Endpoints = append(k.Endpoints, &record.Endpoint{Name: text(l.Name), Host: text(l.Host), Port: uint32(l.Port), SecurityProtocol: int32(l.SecurityProtocol)})
+		k.Endpoints = append(k.Endpoints, endpoint(l.Name, l.Host, l.Port, l.SecurityProtocol))
 	}
 	for _, id := range req.LogDirs {
 		k.Directories = append(k.Directories, id[:]...)
 	}
-	for _, f := range slices.SortedFunc(slices.Values(req.Features), func(a, b kmsg.BrokerRegistrationRequestFeature) int {
-		return strings.Compare(a.Name, b.Name)
-	}) {
-		k.Features = append(k.Features, &record.FeatureRange{Name: text(f.Name), Min: int32(f.MinSupportedVersion), Max: int32(f.MaxSupportedVersion)})
+	for _, f := range req.Features {
+		k.Features = append(k.Features, feature(f.Name, f.MinSupportedVersion, f.MaxSupportedVersion))
 	}
+	sortFeatures(k.Features)
 	return k
+}
+
+func endpoint(name, host string, port uint16, securityProtocol int16) *record.Endpoint {
+	return &record.Endpoint{Name: text(name), Host: text(host), Port: uint32(port), SecurityProtocol: int32(securityProtocol)}
+}
+
+func feature(name string, lowest, highest int16) *record.FeatureRange {
+	return &record.FeatureRange{Name: text(name), Min: int32(lowest), Max: int32(highest)}
+}
+
+// sortFeatures makes records of equal registrations equal.
+func sortFeatures(list []*record.FeatureRange) {
+	slices.SortFunc(list, func(a, b *record.FeatureRange) int { return strings.Compare(a.Name, b.Name) })
 }

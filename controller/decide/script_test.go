@@ -79,14 +79,19 @@ type cluster struct {
 	env     Env
 	live    *image.Image
 	entries [][]byte
+	alive   map[protocol.BrokerID]bool
+	behind  map[protocol.BrokerID]bool
+	voters  map[protocol.BrokerID]bool
 }
 
 func newCluster(t *testing.T) *cluster {
 	c := &cluster{t: t, live: image.Empty()}
 	topics := byte(0)
 	c.env = Env{
-		Static: map[string]string{},
-		Rand:   rand.New(rand.NewPCG(1, 2)),
+		Sessions: known{c},
+		Voter:    func(id protocol.BrokerID) bool { return c.voters[id] },
+		Static:   map[string]string{},
+		Rand:     rand.New(rand.NewPCG(1, 2)),
 		NewTopicID: func() protocol.TopicID {
 			topics++
 			return protocol.TopicID{0: 't', 15: topics}

@@ -36,7 +36,7 @@ func (i *Image) edit(at protocol.Offset, term protocol.Term) *editor {
 		old: i, at: at,
 		next: &Image{
 			term: term, offset: at, clusterID: i.clusterID, controller: i.controller, partitions: i.partitions,
-			brokers: i.brokers, features: i.features, producers: i.producers,
+			brokers: i.brokers, controllers: i.controllers, features: i.features, producers: i.producers,
 		},
 		topics: edit(i.topics), byID: edit(i.byID), alike: edit(i.alike), configs: edit(i.configs),
 	}
@@ -57,11 +57,12 @@ type editor struct {
 	alike   tableEdit[string, *Topic]
 	configs tableEdit[resource, map[string]string]
 
-	ownedTopics    map[protocol.TopicID]*Topic // copies (or new ones) that only this editor has
-	deletedTopics  []*Topic                    // as they were in old
-	ownedConfigs   map[resource]map[string]string
-	touchedBrokers map[protocol.BrokerID]struct{}
-	last           *Topic // the topic of the record before: partitions come in runs
+	ownedTopics        map[protocol.TopicID]*Topic // copies (or new ones) that only this editor has
+	deletedTopics      []*Topic                    // as they were in old
+	ownedConfigs       map[resource]map[string]string
+	touchedBrokers     map[protocol.BrokerID]struct{}
+	touchedControllers map[protocol.BrokerID]struct{}
+	last               *Topic // the topic of the record before: partitions come in runs
 }
 
 // apply keeps nothing of r but strings and pointers to scalars: it may be used again (record.Each).
@@ -79,6 +80,10 @@ func (e *editor) apply(r *record.Record) {
 		e.fence(k.BrokerFencing)
 	case *record.Record_BrokerUnregistration:
 		e.unregister(k.BrokerUnregistration)
+	case *record.Record_ControllerRegistration:
+		e.registerController(k.ControllerRegistration)
+	case *record.Record_ControllerUnregistration:
+		e.unregisterController(k.ControllerUnregistration)
 	case *record.Record_Topic:
 		e.createTopic(k.Topic)
 	case *record.Record_Partition:
@@ -284,6 +289,11 @@ func (e *editor) delta() *Delta {
 	for id := range e.touchedBrokers {
 		if was, is := e.old.Broker(id), e.next.Broker(id); was != is {
 			d.Brokers = append(d.Brokers, BrokerChange{Old: was, New: is})
+		}
+	}
+	for id := range e.touchedControllers {
+		if was, is := e.old.Controller(id), e.next.Controller(id); was != is {
+			d.Controllers = append(d.Controllers, ControllerChange{Old: was, New: is})
 		}
 	}
 	d.sort()

@@ -14,31 +14,43 @@ func (e *editor) register(k *record.BrokerRegistration) {
 		Incarnation: protocol.ID(k.IncarnationId),
 		Rack:        k.Rack,
 		Fenced:      k.Fenced,
-		Dirs:        directoryIDs(k.Directories),
+
+		InControlledShutdown: k.InControlledShutdown,
+		Dirs:                 directoryIDs(k.Directories),
 	}
 	if was := e.next.Broker(b.ID); k.Epoch != nil {
 		b.Epoch = protocol.BrokerEpoch(*k.Epoch)
 	} else if was != nil && was.Incarnation == b.Incarnation {
 		b.Epoch = was.Epoch
 	}
-	for n, p := range k.Endpoints {
-		if n == 0 {
-			b.Host, b.Port = p.Host, int32(p.Port)
-		}
-		b.Endpoints = append(b.Endpoints, Endpoint{Listener: p.Name, Host: p.Host, Port: int32(p.Port), SecurityProtocol: int16(p.SecurityProtocol)})
-	}
-	for _, f := range k.Features {
-		if b.Features == nil {
-			b.Features = make(map[string]FeatureRange, len(k.Features))
-		}
-		b.Features[f.Name] = FeatureRange{Min: int16(f.Min), Max: int16(f.Max)}
+	b.Endpoints, b.Features = endpoints(k.Endpoints), featureRanges(k.Features)
+	if len(b.Endpoints) > 0 {
+		b.Host, b.Port = b.Endpoints[0].Host, b.Endpoints[0].Port
 	}
 	e.putBroker(b)
 }
 
+func endpoints(list []*record.Endpoint) (out []Endpoint) {
+	for _, p := range list {
+		out = append(out, Endpoint{Listener: p.Name, Host: p.Host, Port: int32(p.Port), SecurityProtocol: int16(p.SecurityProtocol)})
+	}
+	return out
+}
+
+func featureRanges(list []*record.FeatureRange) map[string]FeatureRange {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make(map[string]FeatureRange, len(list))
+	for _, f := range list {
+		out[f.Name] = FeatureRange{Min: int16(f.Min), Max: int16(f.Max)}
+	}
+	return out
+}
+
 func (e *editor) fence(k *record.BrokerFencing) {
 	b := *e.incarnation(k.Id, k.Epoch)
-	b.Fenced = k.Fenced
+	b.Fenced, b.InControlledShutdown = k.Fenced, k.InControlledShutdown
 	e.putBroker(&b)
 }
 

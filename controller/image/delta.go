@@ -14,17 +14,18 @@ import (
 // Delta is what one Apply changed, or what two images differ in. Its lists are sorted, so that whoever works through it does so in the same order
 // every time.
 type Delta struct {
-	Topics   []TopicChange  // by name; of one name a deletion before a creation
-	Configs  []ConfigChange // by scope and name
-	Brokers  []BrokerChange // by id
-	Features bool           // a finalized feature changed
+	Topics      []TopicChange      // by name; of one name a deletion before a creation
+	Configs     []ConfigChange     // by scope and name
+	Brokers     []BrokerChange     // by id
+	Controllers []ControllerChange // by node id
+	Features    bool               // a finalized feature changed
 	// Controller says that another node leads the quorum.
 	Controller bool
 }
 
 // Empty tells whether nothing changed that anybody follows.
 func (d *Delta) Empty() bool {
-	return len(d.Topics) == 0 && len(d.Configs) == 0 && len(d.Brokers) == 0 && !d.Features && !d.Controller
+	return len(d.Topics) == 0 && len(d.Configs) == 0 && len(d.Brokers) == 0 && len(d.Controllers) == 0 && !d.Features && !d.Controller
 }
 
 // TopicChange is a topic created (Old is nil), deleted (New is nil) or changed in its partitions. A topic deleted and created again under the same name
@@ -39,6 +40,9 @@ type ConfigChange struct {
 
 // BrokerChange is a broker registered (Old is nil), unregistered (New is nil) or changed.
 type BrokerChange struct{ Old, New *Broker }
+
+// ControllerChange is a controller registered (Old is nil), unregistered (New is nil) or changed.
+type ControllerChange struct{ Old, New *Controller }
 
 // Name is the topic's.
 func (c TopicChange) Name() string {
@@ -93,6 +97,16 @@ func Diff(old, next *Image) *Delta {
 			d.Brokers = append(d.Brokers, BrokerChange{Old: b})
 		}
 	}
+	for _, c := range next.controllers {
+		if was := old.Controller(c.ID); was != c && !(was != nil && reflect.DeepEqual(was, c)) {
+			d.Controllers = append(d.Controllers, ControllerChange{Old: was, New: c})
+		}
+	}
+	for _, c := range old.controllers {
+		if next.Controller(c.ID) == nil {
+			d.Controllers = append(d.Controllers, ControllerChange{Old: c})
+		}
+	}
 	d.sort()
 	return d
 }
@@ -108,6 +122,14 @@ func (d *Delta) sort() {
 		return cmp.Or(cmp.Compare(a.Scope, b.Scope), strings.Compare(a.Name, b.Name))
 	})
 	slices.SortFunc(d.Brokers, func(a, b BrokerChange) int { return cmp.Compare(a.id(), b.id()) })
+	slices.SortFunc(d.Controllers, func(a, b ControllerChange) int { return cmp.Compare(a.id(), b.id()) })
+}
+
+func (c ControllerChange) id() protocol.BrokerID {
+	if c.New != nil {
+		return c.New.ID
+	}
+	return c.Old.ID
 }
 
 func (c BrokerChange) id() protocol.BrokerID {

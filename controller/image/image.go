@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"ottla/controller/record"
 	"ottla/protocol"
 	"ottla/protocol/config"
 )
@@ -20,14 +21,15 @@ type Image struct {
 	clusterID  string
 	controller protocol.BrokerID
 
-	topics     table[string, *Topic]
-	byID       table[protocol.TopicID, *Topic]
-	alike      table[string, *Topic] // names with '.' or '_' in them, by what Kafka makes of both in metric names
-	partitions int
-	configs    table[resource, map[string]string]
-	brokers    []*Broker // sorted by id
-	features   map[string]int16
-	producers  protocol.ProducerID // the next one not given out
+	topics      table[string, *Topic]
+	byID        table[protocol.TopicID, *Topic]
+	alike       table[string, *Topic] // names with '.' or '_' in them, by what Kafka makes of both in metric names
+	partitions  int
+	configs     table[resource, map[string]string]
+	brokers     []*Broker     // sorted by id
+	controllers []*Controller // sorted by id
+	features    map[string]int16
+	producers   protocol.ProducerID // the next one not given out
 
 	// byName is made by the first reader who wants it: a cache, no state.
 	byName atomic.Pointer[[]*Topic]
@@ -61,6 +63,9 @@ func (i *Image) NextProducerID() protocol.ProducerID { return i.producers }
 
 // Feature is the finalized level of a feature; 0 is off.
 func (i *Image) Feature(name string) int16 { return i.features[name] }
+
+// MetadataLevel is the level of records that may be written (record.Feature).
+func (i *Image) MetadataLevel() int16 { return max(record.MinLevel, i.features[record.Feature]) }
 
 // Features goes through the finalized features of level 1 and up, by name.
 func (i *Image) Features() iter.Seq2[string, int16] {
@@ -152,6 +157,21 @@ func (i *Image) Broker(id protocol.BrokerID) *Broker {
 
 func (i *Image) searchBroker(id protocol.BrokerID) (int, bool) {
 	return sort.Find(len(i.brokers), func(n int) int { return cmp.Compare(id, i.brokers[n].ID) })
+}
+
+// Controllers is every registered controller, by id. Not to be modified.
+func (i *Image) Controllers() []*Controller { return i.controllers }
+
+// Controller finds a controller by node id; nil if it is not registered.
+func (i *Image) Controller(id protocol.BrokerID) *Controller {
+	if n, ok := i.searchController(id); ok {
+		return i.controllers[n]
+	}
+	return nil
+}
+
+func (i *Image) searchController(id protocol.BrokerID) (int, bool) {
+	return sort.Find(len(i.controllers), func(n int) int { return cmp.Compare(id, i.controllers[n].ID) })
 }
 
 // Config is what is set for a topic, a broker ("" is the cluster default) or a group; nil if nothing is. Not to be modified.

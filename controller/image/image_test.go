@@ -21,17 +21,18 @@ type history struct {
 	r      *rand.Rand
 	nextID uint64
 
-	topics  map[string]Topic // by name; Partitions are copies
-	configs map[resource]map[string]string
-	brokers map[protocol.BrokerID]Broker
-	feature map[string]int16
-	next    protocol.ProducerID
+	topics      map[string]Topic // by name; Partitions are copies
+	configs     map[resource]map[string]string
+	brokers     map[protocol.BrokerID]Broker
+	controllers map[protocol.BrokerID]Controller
+	feature     map[string]int16
+	next        protocol.ProducerID
 }
 
 func newHistory(seed uint64) *history {
 	return &history{
 		r: rand.New(rand.NewPCG(seed, 5)), topics: map[string]Topic{}, configs: map[resource]map[string]string{},
-		brokers: map[protocol.BrokerID]Broker{}, feature: map[string]int16{},
+		brokers: map[protocol.BrokerID]Broker{}, controllers: map[protocol.BrokerID]Controller{}, feature: map[string]int16{},
 	}
 }
 
@@ -45,7 +46,7 @@ func (h *history) id() protocol.ID {
 // entry is the records of one entry at the given offset.
 func (h *history) entry(at protocol.Offset) (rs []*record.Record) {
 	for range h.r.IntN(5) {
-		switch h.r.IntN(10) {
+		switch h.r.IntN(11) {
 		case 0, 1:
 			rs = append(rs, h.create()...)
 		case 2:
@@ -60,6 +61,8 @@ func (h *history) entry(at protocol.Offset) (rs []*record.Record) {
 			rs = append(rs, h.fence()...)
 		case 9:
 			rs = append(rs, h.small()...)
+		case 10:
+			rs = append(rs, h.control())
 		}
 	}
 	return rs
@@ -188,7 +191,7 @@ func (h *history) register(at protocol.Offset) []*record.Record {
 		b.Rack = &rack
 	}
 	h.brokers[b.ID] = b
-	k := b.record()
+	k := b.Registration()
 	k.Epoch = nil
 	return []*record.Record{record.Of(k)}
 }
@@ -203,9 +206,22 @@ func (h *history) fence() []*record.Record {
 		delete(h.brokers, id)
 		return []*record.Record{record.Of(&record.BrokerUnregistration{Id: int32(id), Epoch: int64(b.Epoch)})}
 	}
-	b.Fenced = h.r.IntN(2) == 0
+	b.Fenced, b.InControlledShutdown = h.r.IntN(2) == 0, h.r.IntN(2) == 0
 	h.brokers[id] = b
-	return []*record.Record{record.Of(&record.BrokerFencing{Id: int32(id), Epoch: int64(b.Epoch), Fenced: b.Fenced})}
+	return []*record.Record{record.Of(&record.BrokerFencing{Id: int32(id), Epoch: int64(b.Epoch), Fenced: b.Fenced, InControlledShutdown: b.InControlledShutdown})}
+}
+
+func (h *history) control() *record.Record {
+	id := protocol.BrokerID(h.r.IntN(4))
+	if _, ok := h.controllers[id]; ok && h.r.IntN(3) == 0 {
+		delete(h.controllers, id)
+		return record.Of(&record.ControllerUnregistration{NodeId: int32(id)})
+	}
+	c := Controller{
+		ID: id, RaftID: h.r.Uint64(), Directory: h.id(), Endpoints: []Endpoint{{"PLAIN", "h", 9092, 1}}, Features: map[string]FeatureRange{"f": {1, 2}},
+	}
+	h.controllers[id] = c
+	return record.Of(c.record())
 }
 
 func (h *history) small() []*record.Record {
@@ -251,6 +267,8 @@ func (h *history) matches(i *Image) error {
 		return fmt.Errorf("next producer id %d", i.NextProducerID())
 	case i.configs.count != len(h.configs):
 		return fmt.Errorf("%d resources with configs", i.configs.count)
+	case len(i.Controllers()) != len(h.controllers):
+		return fmt.Errorf("%d controllers", len(i.Controllers()))
 	case len(i.Brokers()) != len(h.brokers):
 		return fmt.Errorf("%d brokers", len(i.Brokers()))
 	}
@@ -262,6 +280,11 @@ func (h *history) matches(i *Image) error {
 	for id, want := range h.brokers {
 		if got := i.Broker(id); !reflect.DeepEqual(*got, want) {
 			return fmt.Errorf("broker %+v, want %+v", *got, want)
+		}
+	}
+	for id, want := range h.controllers {
+		if got := i.Controller(id); !reflect.DeepEqual(*got, want) {
+			return fmt.Errorf("controller %+v, want %+v", *got, want)
 		}
 	}
 	features := map[string]int16{}
@@ -311,6 +334,10 @@ func narrowed(d *Delta) *Delta {
 	out := *d
 	out.Topics = slices.DeleteFunc(slices.Clone(d.Topics), func(c TopicChange) bool { return c.Old != nil && c.New != nil && reflect.DeepEqual(c.Old, c.New) })
 	out.Brokers = slices.DeleteFunc(slices.Clone(d.Brokers), func(c BrokerChange) bool { return c.Old != nil && c.New != nil && reflect.DeepEqual(c.Old, c.New) })
+	out.Controllers = slices.DeleteFunc(slices.Clone(d.Controllers), func(c ControllerChange) bool { return c.Old != nil && c.New != nil && reflect.DeepEqual(c.Old, c.New) })
+	if len(out.Controllers) == 0 {
+		out.Controllers = nil
+	}
 	if len(out.Topics) == 0 {
 		out.Topics = nil
 	}
@@ -385,6 +412,7 @@ func TestMisfitsPanic(t *testing.T) {
 		"deleted twice":     record.Of(&record.TopicDeletion{TopicId: unknown[:]}),
 		"directories":       record.Of(&record.PartitionChange{TopicId: known[:], Directories: make([]byte, 64)}),
 		"unknown broker":    record.Of(&record.BrokerFencing{Id: 1}),
+		"unknown node":      record.Of(&record.ControllerUnregistration{NodeId: 1}),
 		"no kind":           {},
 	} {
 		func() {

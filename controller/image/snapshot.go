@@ -12,7 +12,7 @@ import (
 // Snapshot is a list of records that make an equal image out of Empty when applied at this offset and term, in one Apply or in several (record.Split).
 // Equal images give equal records.
 func (i *Image) Snapshot() []*record.Record {
-	rs := make([]*record.Record, 0, 4+len(i.features)+len(i.brokers)+i.topics.count+i.partitions+i.configs.count)
+	rs := make([]*record.Record, 0, 4+len(i.features)+len(i.brokers)+len(i.controllers)+i.topics.count+i.partitions+i.configs.count)
 	if i.clusterID != "" {
 		rs = append(rs, record.Of(&record.Cluster{Id: i.clusterID}))
 	}
@@ -23,7 +23,10 @@ func (i *Image) Snapshot() []*record.Record {
 		rs = append(rs, record.Of(&record.FeatureLevel{Name: name, Level: int32(level)}))
 	}
 	for _, b := range i.brokers {
-		rs = append(rs, record.Of(b.record()))
+		rs = append(rs, record.Of(b.Registration()))
+	}
+	for _, c := range i.controllers {
+		rs = append(rs, record.Of(c.record()))
 	}
 	if i.producers != 0 {
 		rs = append(rs, record.Of(&record.ProducerIDs{Next: int64(i.producers), BrokerId: int32(protocol.NoBroker), BrokerEpoch: -1}))
@@ -48,18 +51,33 @@ func (t *Topic) appendRecords(rs []*record.Record) []*record.Record {
 	return rs
 }
 
-func (b *Broker) record() *record.BrokerRegistration {
+// Registration is the record that registers the broker as it is.
+func (b *Broker) Registration() *record.BrokerRegistration {
 	epoch := int64(b.Epoch)
-	k := &record.BrokerRegistration{
+	return &record.BrokerRegistration{
 		Id: int32(b.ID), IncarnationId: b.Incarnation[:], Epoch: &epoch, Rack: b.Rack, Directories: idBytes(b.Dirs), Fenced: b.Fenced,
+		InControlledShutdown: b.InControlledShutdown, Endpoints: endpointRecords(b.Endpoints), Features: featureRecords(b.Features),
 	}
-	for _, p := range b.Endpoints {
-		k.Endpoints = append(k.Endpoints, &record.Endpoint{Name: p.Listener, Host: p.Host, Port: uint32(p.Port), SecurityProtocol: int32(p.SecurityProtocol)})
+}
+
+func (c *Controller) record() *record.ControllerRegistration {
+	return &record.ControllerRegistration{
+		NodeId: int32(c.ID), RaftId: c.RaftID, DirectoryId: c.Directory[:], Endpoints: endpointRecords(c.Endpoints), Features: featureRecords(c.Features),
 	}
-	for _, name := range sortedKeys(b.Features) {
-		k.Features = append(k.Features, &record.FeatureRange{Name: name, Min: int32(b.Features[name].Min), Max: int32(b.Features[name].Max)})
+}
+
+func endpointRecords(list []Endpoint) (out []*record.Endpoint) {
+	for _, p := range list {
+		out = append(out, &record.Endpoint{Name: p.Listener, Host: p.Host, Port: uint32(p.Port), SecurityProtocol: int32(p.SecurityProtocol)})
 	}
-	return k
+	return out
+}
+
+func featureRecords(ranges map[string]FeatureRange) (out []*record.FeatureRange) {
+	for _, name := range sortedKeys(ranges) {
+		out = append(out, &record.FeatureRange{Name: name, Min: int32(ranges[name].Min), Max: int32(ranges[name].Max)})
+	}
+	return out
 }
 
 func (i *Image) appendConfigs(rs []*record.Record) []*record.Record {

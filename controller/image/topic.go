@@ -35,8 +35,22 @@ type Broker struct {
 	Endpoints   []Endpoint
 	Rack        *string // nil: none
 	Fenced      bool
-	Dirs        []protocol.DirectoryID // log directories that are online
-	Features    map[string]FeatureRange
+	// InControlledShutdown says that the broker is about to stop: it answers, but is to lead nothing and to be in no ISR.
+	InControlledShutdown bool
+	Dirs                 []protocol.DirectoryID // log directories that are online
+	Features             map[string]FeatureRange
+}
+
+// Active tells whether the broker may lead, and be in an ISR.
+func (b *Broker) Active() bool { return !b.Fenced && !b.InControlledShutdown }
+
+// Controller is one registered node of the role controller: a voter of the metadata quorum, or one that may become a voter. Immutable.
+type Controller struct {
+	ID        protocol.BrokerID
+	RaftID    uint64               // its id in the quorum, for as long as it has this directory
+	Directory protocol.DirectoryID // where its metadata log lies
+	Endpoints []Endpoint
+	Features  map[string]FeatureRange
 }
 
 // Endpoint is one listener's address.

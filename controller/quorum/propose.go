@@ -87,8 +87,7 @@ func (q *Machine) decideOne(s *submission) {
 	p := pending{reply: outcome.Reply, err: err, done: s.done}
 	switch {
 	case err == nil && len(outcome.Records) > 0:
-		_, registers := s.request.(*kmsg.BrokerRegistrationRequest)
-		if err := q.proposeAll(p, outcome.Records, registers); err != nil {
+		if err := q.proposeAll(p, outcome.Records, outcome.Divisible); err != nil {
 			s.done(nil, err)
 		}
 	case len(q.pending) == 0:
@@ -100,7 +99,7 @@ func (q *Machine) decideOne(s *submission) {
 }
 
 // proposeAll proposes records as one entry, and parks p behind it. A request that no entry can hold is refused: half of it must never be all that a crash leaves.
-// Only a registration is cut, of a broker that leads very many partitions: the next one does again what is missing. An error means that p is not parked.
+// Only what is divisible is cut (decide.Outcome). An error means that p is not parked.
 func (q *Machine) proposeAll(p pending, rs []*record.Record, divisible bool) error {
 	if fits(rs) {
 		return q.propose(p, rs)

@@ -12,6 +12,9 @@ func check(r *Record) error {
 		return within("level", k.FeatureLevel.Level, 0, math.MaxInt16)
 	case *Record_BrokerRegistration:
 		return checkRegistration(k.BrokerRegistration)
+	case *Record_ControllerRegistration:
+		c := k.ControllerRegistration
+		return first(id("directory id", c.DirectoryId), checkEndpoints(c.Endpoints), checkFeatures(c.Features))
 	case *Record_Topic:
 		return id("topic id", k.Topic.Id)
 	case *Record_Partition:
@@ -27,16 +30,21 @@ func check(r *Record) error {
 }
 
 func checkRegistration(b *BrokerRegistration) error {
-	if err := first(id("incarnation id", b.IncarnationId), ids("directories", b.Directories)); err != nil {
-		return err
-	}
-	for _, e := range b.Endpoints {
+	return first(id("incarnation id", b.IncarnationId), ids("directories", b.Directories), checkEndpoints(b.Endpoints), checkFeatures(b.Features))
+}
+
+func checkEndpoints(list []*Endpoint) error {
+	for _, e := range list {
 		if err := first(within("port", int32(min(e.Port, math.MaxInt32)), 0, math.MaxUint16),
 			within("security protocol", e.SecurityProtocol, 0, math.MaxInt16)); err != nil {
 			return err
 		}
 	}
-	for _, f := range b.Features {
+	return nil
+}
+
+func checkFeatures(list []*FeatureRange) error {
+	for _, f := range list {
 		if err := first(within("feature minimum", f.Min, 0, math.MaxInt16), within("feature maximum", f.Max, 0, math.MaxInt16)); err != nil {
 			return err
 		}

@@ -158,7 +158,11 @@ func wireType(field protoreflect.FieldDescriptor) protowire.Type {
 func (d *decoder) fill(r *Record, body []byte) error {
 	switch k := r.Kind.(type) {
 	case *Record_BrokerRegistration:
-		return d.fillRegistration(k.BrokerRegistration, body)
+		b := k.BrokerRegistration
+		return d.fillRegistration(b, body, &b.Endpoints, &b.Features)
+	case *Record_ControllerRegistration:
+		c := k.ControllerRegistration
+		return d.fillRegistration(c, body, &c.Endpoints, &c.Features)
 	case *Record_PartitionChange:
 		return d.fillChange(k.PartitionChange, body)
 	}
@@ -197,7 +201,8 @@ func (d *decoder) nested(of protoreflect.MessageDescriptor, b []byte, f func(num
 	return d.rest, nil
 }
 
-func (d *decoder) fillRegistration(k *BrokerRegistration, body []byte) error {
+// fillRegistration reads a broker's or a controller's registration, to whose fields the lists point.
+func (d *decoder) fillRegistration(k proto.Message, body []byte, listeners *[]*Endpoint, ranges *[]*FeatureRange) error {
 	endpoints, features := 0, 0
 	rest, err := d.nested(k.ProtoReflect().Descriptor(), body, func(number protowire.Number, body []byte) error {
 		if number == endpointsField {
@@ -210,7 +215,7 @@ func (d *decoder) fillRegistration(k *BrokerRegistration, body []byte) error {
 	if err == nil {
 		err = unmarshal(rest, k)
 	}
-	k.Endpoints, k.Features = d.endpoints[:endpoints], d.features[:features]
+	*listeners, *ranges = d.endpoints[:endpoints], d.features[:features]
 	return err
 }
 
@@ -236,7 +241,7 @@ func (d *decoder) fillChange(k *PartitionChange, body []byte) error {
 	return err
 }
 
-// The fields that hold messages, of metadata.proto: of BrokerRegistration, and of PartitionChange in the order of fillChange.
+// The fields that hold messages, of metadata.proto: of both registrations (the other one is features), and of PartitionChange in the order of fillChange.
 const endpointsField = 4
 
 var listFields = [4]protowire.Number{3, 5, 7, 8}

@@ -33,6 +33,10 @@ func Of(kind proto.Message) *Record {
 		return &Record{Kind: &Record_Config{k}}
 	case *ProducerIDs:
 		return &Record{Kind: &Record_ProducerIds{k}}
+	case *ControllerRegistration:
+		return &Record{Kind: &Record_ControllerRegistration{k}}
+	case *ControllerUnregistration:
+		return &Record{Kind: &Record_ControllerUnregistration{k}}
 	}
 	panic(fmt.Sprintf("record: %T is no kind of metadata record", kind))
 }

@@ -49,6 +49,15 @@ func every() []*Record {
 		Of(&Config{ResourceType: 4, Name: "log.retention.ms"}),
 		Of(&ProducerIDs{Next: 2000, BrokerId: 1, BrokerEpoch: 7}),
 		Of(&TopicDeletion{TopicId: bytesOf(0x44, 16)}),
+		Of(&ControllerRegistration{
+			NodeId: 1, RaftId: 1<<63 + 5, DirectoryId: bytesOf(0x22, 16),
+			Endpoints: []*Endpoint{{Name: "PLAINTEXT", Host: "::1", Port: 9092, SecurityProtocol: 3}},
+			Features:  []*FeatureRange{{Name: Feature, Min: 1, Max: 2}},
+		}),
+		Of(&ControllerRegistration{NodeId: 2, DirectoryId: bytesOf(0x33, 16)}),
+		Of(&ControllerUnregistration{NodeId: 2}),
+		Of(&BrokerRegistration{Id: 3, IncarnationId: bytesOf(0x33, 16), InControlledShutdown: true}),
+		Of(&BrokerFencing{Id: 3, Epoch: 7, InControlledShutdown: true}),
 	}
 }
 
@@ -151,6 +160,8 @@ func TestEachRefuses(t *testing.T) {
 		"negative partition":  {frame(marshal(t, Of(&PartitionChange{TopicId: bytesOf(1, 16), Partition: -1}))), ErrMalformed},
 		"resource type":       {frame(marshal(t, Of(&Config{ResourceType: 128}))), ErrMalformed},
 		"not UTF-8":           {frame([]byte{0x0a, 3, 0x0a, 1, 0xff}), ErrMalformed},
+		"short directory id":  {frame(marshal(t, Of(&ControllerRegistration{DirectoryId: bytesOf(1, 15)}))), ErrMalformed},
+		"controller's port":   {frame(marshal(t, Of(&ControllerRegistration{DirectoryId: bytesOf(1, 16), Endpoints: []*Endpoint{{Port: 1 << 31}}}))), ErrMalformed},
 		"too many endpoints":  {frame(manyEndpoints()), ErrMalformed},
 		"larger than the max": {make([]byte, MaxSize+1), ErrMalformed},
 	} {
@@ -283,12 +294,13 @@ func checkAllocation(t *testing.T, b []byte) error {
 func TestAllocationIsBounded(t *testing.T) {
 	id := bytesOf(1, 16)
 	for name, r := range map[string]*Record{
-		"empty":     Of(&ControllerChange{}),
-		"partition": partitions()[0],
-		"change":    Of(&PartitionChange{TopicId: id, Isr: &BrokerList{}, Replicas: &BrokerList{}, Elr: &BrokerList{}, LastKnownElr: &BrokerList{}, Leader: of(int32(0))}),
-		"config":    Of(&Config{Value: of("")}),
-		"broker":    Of(&BrokerRegistration{IncarnationId: id, Epoch: of(int64(0)), Rack: of(""), Endpoints: []*Endpoint{{}, {}, {}}, Features: []*FeatureRange{{}, {}}}),
-		"long list": Of(&Partition{TopicId: id, Isr: make([]int32, 100_000)}),
+		"empty":      Of(&ControllerChange{}),
+		"partition":  partitions()[0],
+		"change":     Of(&PartitionChange{TopicId: id, Isr: &BrokerList{}, Replicas: &BrokerList{}, Elr: &BrokerList{}, LastKnownElr: &BrokerList{}, Leader: of(int32(0))}),
+		"config":     Of(&Config{Value: of("")}),
+		"broker":     Of(&BrokerRegistration{IncarnationId: id, Epoch: of(int64(0)), Rack: of(""), Endpoints: []*Endpoint{{}, {}, {}}, Features: []*FeatureRange{{}, {}}}),
+		"controller": Of(&ControllerRegistration{DirectoryId: id, RaftId: 1, Endpoints: []*Endpoint{{}, {}, {}}, Features: []*FeatureRange{{}, {}}}),
+		"long list":  Of(&Partition{TopicId: id, Isr: make([]int32, 100_000)}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			rs := slices.Repeat([]*Record{r}, 5_000)

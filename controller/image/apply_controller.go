@@ -1,0 +1,41 @@
+package image
+
+import (
+	"slices"
+
+	"ottla/controller/record"
+	"ottla/protocol"
+)
+
+func (e *editor) registerController(k *record.ControllerRegistration) {
+	c := &Controller{
+		ID: protocol.BrokerID(k.NodeId), RaftID: k.RaftId, Directory: protocol.DirectoryID(k.DirectoryId),
+		Endpoints: endpoints(k.Endpoints), Features: featureRanges(k.Features),
+	}
+	n, found := e.next.searchController(c.ID)
+	controllers := slices.Clone(e.next.controllers)
+	if found {
+		controllers[n] = c
+	} else {
+		controllers = slices.Insert(controllers, n, c)
+	}
+	e.next.controllers = controllers
+	e.touchController(c.ID)
+}
+
+func (e *editor) unregisterController(k *record.ControllerUnregistration) {
+	id := protocol.BrokerID(k.NodeId)
+	n, found := e.next.searchController(id)
+	if !found {
+		e.bug("controller %d unregistered, but it is not registered", id)
+	}
+	e.next.controllers = slices.Delete(slices.Clone(e.next.controllers), n, n+1)
+	e.touchController(id)
+}
+
+func (e *editor) touchController(id protocol.BrokerID) {
+	if e.touchedControllers == nil {
+		e.touchedControllers = make(map[protocol.BrokerID]struct{})
+	}
+	e.touchedControllers[id] = struct{}{}
+}
