@@ -36,8 +36,9 @@ func (q *Machine) apply(e *pb.Entry) error {
 	if err != nil {
 		return err
 	}
+	kept := sabotage.On(sabotage.KeepSpeculation) && q.speculative != q.committed
 	q.committed, q.applied = next, e.GetIndex()
-	if len(q.pending) == 0 && !(sabotage.On(sabotage.KeepSpeculation) && q.speculative.Offset() > next.Offset()) {
+	if len(q.pending) == 0 && !kept {
 		q.speculative = next
 	}
 	q.snapshot.bytes += int64(len(e.GetData()))
