@@ -85,7 +85,7 @@ func (c *controller) work(what func()) {
 	}
 	rd, err := c.machine.Ready(c.n.now())
 	if err != nil {
-		c.n.s.judge.committed(c, c.machine.Standing()) // what it applied before it met the error, it has answered
+		c.n.s.judge.committed(c, c.machine.Standing(), true) // what it applied before it met the error, it has answered
 		c.n.ended(err)
 		return
 	}

@@ -96,7 +96,7 @@ func (j *judge) noCommittedEntryIsLost(c *controller, first, last uint64) {
 func (j *judge) look(c *controller, messages []*pb.Message) {
 	st := c.machine.Standing()
 	j.terms(c, st)
-	j.committed(c, st)
+	j.committed(c, st, false)
 	j.voted(c, messages, st.Term != c.seen.term)
 	c.seen.term = st.Term
 	j.published(c)
@@ -122,7 +122,7 @@ func (j *judge) terms(c *controller, st quorum.Standing) {
 }
 
 // committed compares the entries that c has applied with those that others have, and takes the new ones for what is committed.
-func (j *judge) committed(c *controller, st quorum.Standing) {
+func (j *judge) committed(c *controller, st quorum.Standing, failed bool) {
 	first, _ := c.storage.FirstIndex()
 	if first > c.seen.applied+1 {
 		j.s.cover.SnapshotsInstalled++
@@ -152,7 +152,7 @@ func (j *judge) committed(c *controller, st quorum.Standing) {
 		}
 	}
 	c.seen.applied = st.Applied
-	if j.end() > before {
+	if j.end() > before && !failed { // a disk that has just failed is not asked what it holds
 		j.commitNeverRunsAheadOfDurableMajority(c, known)
 	}
 }
