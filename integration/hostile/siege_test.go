@@ -109,7 +109,7 @@ func startBesieged(t *testing.T) *besieged {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	p, err := process.Start(ctx, exec.Command(binary, "serve", "--data", t.TempDir(), "--listen", b.address, "--http", b.http), b.address)
+	p, err := process.Start(ctx, exec.Command(binary, "serve", "--data", t.TempDir(), "--listen", b.address, "--http", b.http, "--set", "ottla.pprof=true"), b.address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +134,50 @@ func (b *besieged) memory(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return kb << 10
+}
+
+// waited is for how long the node's threads that still run had work and no processor. Other programs of the machine cause most of it, so it tells how far latencies are the node's own.
+func (b *besieged) waited(t *testing.T) time.Duration {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", b.ID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all time.Duration
+	for _, thread := range threads {
+		stat, err := os.ReadFile(thread)
+		if err != nil {
+			continue // the thread has ended
+		}
+		var ran, waited time.Duration
+		if _, err := fmt.Sscan(string(stat), &ran, &waited); err != nil {
+			t.Fatalf("%s: %q: %v", thread, stat, err)
+		}
+		all += waited
+	}
+	return all
+}
+
+// profile saves what the node says of itself under /debug/pprof to a file in the folder PROFILES; without one it does nothing.
+func (b *besieged) profile(t *testing.T, name, query string) {
+	t.Helper()
+	dir := os.Getenv("PROFILES")
+	if dir == "" {
+		return
+	}
+	resp, err := http.Get("http://" + b.http + "/debug/pprof/" + name + query)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, name), body, 0o644)
+	}
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // figures are the node's metrics that begin with a name.
@@ -221,7 +265,8 @@ func shardProcess(t *testing.T, n int, address string) (stop func() string) {
 	return stop
 }
 
-// TestSiege: thousands of hostile connections of every kind, and a good client that must hardly notice. DURATION and CONNECTIONS change how long and how many.
+// TestSiege: thousands of hostile connections of every kind, and a good client that must hardly notice. DURATION and CONNECTIONS change how long and how many; PROFILES is a folder
+// for the node's profiles of the siege.
 func TestSiege(t *testing.T) {
 	duration, err := time.ParseDuration(fromEnv(t, "DURATION", "5m"))
 	if err != nil {
@@ -246,8 +291,9 @@ func TestSiege(t *testing.T) {
 		}
 	}
 	produceFor(t, cl, 2*time.Second) // warm
+	waited := b.waited(t)
 	undisturbed := produceFor(t, cl, max(duration/10, 5*time.Second))
-	t.Logf("undisturbed: %s; memory %d MiB", undisturbed, b.memory(t)>>20)
+	t.Logf("undisturbed: %s; memory %d MiB; waited %v for a processor", undisturbed, b.memory(t)>>20, b.waited(t)-waited)
 
 	var stops []func() string
 	for n := range shards {
@@ -255,8 +301,18 @@ func TestSiege(t *testing.T) {
 	}
 	begin := produceFor(t, cl, 10*time.Second) // they come within five
 	t.Logf("siege begins: %s\n%s", begin, b.figures(t, "ottla_connections"))
+	var profiling sync.WaitGroup
+	profiling.Go(func() {
+		b.profile(t, "profile", fmt.Sprintf("?seconds=%d", max(int(duration.Seconds())/2, 1)))
+		b.profile(t, "trace", "?seconds=3")
+		for _, name := range []string{"heap", "allocs", "goroutine"} {
+			b.profile(t, name, "")
+		}
+	})
+	waited = b.waited(t)
 	under := produceFor(t, cl, duration)
-	t.Logf("besieged:    %s", under)
+	t.Logf("besieged:    %s; waited %v for a processor", under, b.waited(t)-waited)
+	profiling.Wait()
 	t.Logf("memory: at most %d MiB, allowed %d MiB\n%s", b.memory(t)>>20, besiegedRSS(connections)>>20, b.figures(t, "ottla_connections", "ottla_request_memory", "ottla_reply_memory", "go_goroutines ", "process_open_fds "))
 	for n, stop := range stops {
 		t.Logf("attackers %d: %s", n, stop())

@@ -98,7 +98,7 @@ func inflateGzip(dst, src []byte, limit int) ([]byte, error) {
 
 // A decoder works on the caller's goroutine and writes straight into the caller's buffer, which is also its window, and never past that buffer's capacity.
 // So a frame that claims a window of 128 MiB (Java at level 22 does, for any size) costs nothing by claiming it.
-var zstdDecoders = sync.Pool{New: func() any {
+var zstdDecoders = &sync.Pool{New: func() any {
 	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(maxZstdWindow), zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
@@ -122,6 +122,11 @@ func inflateZstd(dst, src []byte, limit int) ([]byte, error) {
 	} else if first.HasFCS {
 		// Believed as far as a block of 128 KiB for each 4 bytes of input (the best that zstd can do) allows.
 		least = int(min(first.FrameContentSize, uint64(len(src))<<15))
+	} else if surely, perhaps := zstdExtent(src); surely > limit {
+		return nil, errTooLarge(limit)
+	} else if perhaps > smallWhole && limit > smallWhole {
+		// To begin again in a larger buffer would cost more. Blocks that may be almost empty are believed as far as records usually shrink.
+		least = max(least, surely+zstdBlock, min(perhaps+zstdBlock, usualRatio*len(src)))
 	}
 	// A block beyond the limit tells records that are too large from a decoder that has run out of room, which it reports in several ways.
 	most := limit + zstdBlock
@@ -144,6 +149,8 @@ func inflateZstd(dst, src []byte, limit int) ([]byte, error) {
 		least = 4 * max(cap(full)-start, leastInflate)
 	}
 }
+
+const usualRatio = 32 // of records that are no bomb, at most
 
 const zstdBlock = 128 << 10 // bytes that a block inflates to at most
 

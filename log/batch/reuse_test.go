@@ -28,3 +28,16 @@ func TestReaderIsReusable(t *testing.T) {
 		t.Fatalf("%v allocations for three batches", n)
 	}
 }
+
+// TestBombsShareABuffer: who has the turn inflates into the buffer of the one before.
+func TestBombsShareABuffer(t *testing.T) {
+	raw := withZstdWindow(t, appendRecord(nil, 0, 0, []byte("k"), make([]byte, 16<<20), nil))
+	spent := allocated(func() {
+		if _, _, err := Find(raw, func(*Record) bool { return false }, 32<<20); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if spent > 4<<20 {
+		t.Errorf("the second bomb cost %d bytes", spent)
+	}
+}

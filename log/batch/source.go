@@ -164,15 +164,28 @@ func (s *zstdSource) open(src []byte, frame *zstd.Header, limit int) error {
 }
 
 func (s *zstdSource) inflate(src []byte, limit int) error {
-	buf := buffers.Get().(*[]byte)
-	out, err := inflateZstd((*buf)[:0], src, limit)
+	if s.turn {
+		s.whole = takeWhole()
+	} else {
+		s.whole = buffers.Get().(*[]byte)
+	}
+	out, err := inflateZstd((*s.whole)[:0], src, limit)
 	if err != nil {
-		putBuffer(buf)
+		s.dropWhole()
 		return err
 	}
-	*buf = out
-	s.whole, s.rest = buf, out
+	*s.whole, s.rest = out, out
 	return nil
+}
+
+// dropWhole gives the buffer back to where it is from.
+func (s *zstdSource) dropWhole() {
+	if s.turn {
+		putWhole(s.whole)
+	} else {
+		putBuffer(s.whole)
+	}
+	s.whole, s.rest = nil, nil
 }
 
 func (s *zstdSource) begin(src []byte) error {
@@ -210,8 +223,7 @@ func (s *zstdSource) Read(p []byte) (int, error) {
 
 func (s *zstdSource) release() {
 	if s.whole != nil {
-		putBuffer(s.whole)
-		s.whole, s.rest = nil, nil
+		s.dropWhole()
 	}
 	if s.turn {
 		s.turn = false

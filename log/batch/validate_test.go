@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -297,9 +298,10 @@ func TestWholeBombsTakeTurns(t *testing.T) {
 	for name, f := range all {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				shared := turns
-				defer func() { turns = shared }()
-				turns = make(chan struct{}, 1) // of the bubble, which so knows who waits for it
+				shared, decoders := turns, zstdDecoders
+				defer func() { turns, zstdDecoders = shared, decoders }()
+				turns = make(chan struct{}, 1)               // of the bubble, which so knows who waits for it
+				zstdDecoders = &sync.Pool{New: decoders.New} // likewise: a decoder has channels
 				takeTurn()
 				ended := make(chan error, 1)
 				go func() { ended <- f() }()

@@ -8,7 +8,7 @@ import (
 )
 
 // input is what the reader holds. Between passes that is nothing but a few bytes, unless the beginning of a frame has come: those with less than eight bytes
-// lie in head, others in a buffer that holds all of the frame. Buffers larger than the smallest are charged to the memory budget.
+// lie in head, others in a buffer that holds all of the frame, or a stranger's so far. Buffers larger than the smallest are charged to the memory budget.
 type input struct {
 	buf     *buffer    // nil between passes
 	have    int        // bytes in buf
@@ -68,6 +68,7 @@ func (in *input) setLimit(frameSize int) {
 	in.limit = len(in.buf.b)
 	if frameSize > largeBuffer {
 		in.limit = min(in.limit, frameSize)
+		in.usual = smallBuffer // the next one's beginning has to be moved too: let it be short
 	}
 }
 
@@ -81,6 +82,14 @@ func (in *input) waitSmall(c *Conn, rest []byte) {
 	n := copy(small.b, rest)
 	in.drop(c)
 	in.buf, in.have = small, n
+}
+
+// move puts the beginning of a frame into a buffer of at least n bytes.
+func (in *input) move(rest []byte, n int) {
+	larger := takeBuffer(n)
+	in.have = copy(larger.b, rest)
+	in.buf.put()
+	in.buf = larger
 }
 
 // drop gives the buffer back.

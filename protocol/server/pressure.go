@@ -29,6 +29,15 @@ type frameClaim struct {
 	stranger bool
 }
 
+// room is the bytes of the buffer for a frame of which so many have come. A stranger's grows with them, though memory for all of it was taken: so growing waits for nobody,
+// and those who never send what they announce have nothing allocated and cleared for it.
+func (f frameClaim) room(come int) int {
+	if f.stranger {
+		return min(f.size, growth*come)
+	}
+	return f.size
+}
+
 // queues is where a claim queues, one after the other in this order, so that whoever waits in one of them waits for those in later ones and for nobody in earlier ones. Unused places are nil.
 func (s *Server) queues(f frameClaim) [3]*budget {
 	q := [3]*budget{2: &s.budget}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -107,6 +108,42 @@ func TestStrangersDoNotHoldUpThoseWhoSend(t *testing.T) {
 		good.Close()
 		f.shutdown()
 		attackers.Wait()
+	})
+}
+
+// TestStrangersBufferGrowsWithItsFrame: memory for all of a stranger's frame is taken, but allocated only for what has come, and the frame is whole in the end.
+func TestStrangersBufferGrowsWithItsFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const strangers, size = 4, 7 << 20
+		f := startMem(t, Options{MemoryBudget: 4 * strangers * size, Dispatcher: dispatcherFunc(echo)})
+		body := strings.Repeat("0123456", size/7)
+		whole := request(keyBig, 1, body)
+		var conns [strangers]net.Conn
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for i := range conns {
+			conns[i] = f.dial()
+			send(t, conns[i], whole[:2*smallBuffer])
+		}
+		synctest.Wait()
+		runtime.ReadMemStats(&after)
+		if used := f.strangers.used; used < strangers*size {
+			t.Errorf("%d bytes are taken for %d frames of %d", used, strangers, size)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > size/4 {
+			t.Errorf("%d bytes were allocated for the beginnings of frames", n)
+		}
+		for _, c := range conns {
+			go func() { _, _ = c.Write(append(slices.Clone(whole[2*smallBuffer:]), request(keyEcho, 2, "next")...)) }()
+			wantReply(t, c, 1, body)
+			wantReply(t, c, 2, "next")
+			c.Close()
+		}
+		synctest.Wait()
+		if f.strangers.used != 0 || f.budget.used != 0 {
+			t.Errorf("%d and %d bytes stay taken", f.strangers.used, f.budget.used)
+		}
+		f.shutdown()
 	})
 }
 

@@ -234,6 +234,10 @@ func (c *Conn) keep(used int) error {
 		return nil
 	case size <= len(in.buf.b):
 		in.have = copy(in.buf.b, rest)
+	case used == 0 && in.charged.stranger && size <= in.charged.size: // its memory was taken already
+		if len(rest) == len(in.buf.b) {
+			in.move(rest, in.charged.room(len(rest)))
+		}
 	case len(rest) < smallBuffer: // announcing a frame is not enough to get memory for it
 		in.waitSmall(c, rest)
 	default:
@@ -246,27 +250,20 @@ func (c *Conn) keep(used int) error {
 	return nil
 }
 
-// moveToLarger moves the beginning of a frame to a buffer that holds all of it. The old buffer's bytes go back to the budget first: holding some while waiting for more
+// moveToLarger takes memory for all of a frame and moves its beginning to a larger buffer. The old buffer's bytes go back to the budget first: holding some while waiting for more
 // could end in a deadlock. What is held meanwhile is no more than what was received. A frame that there is no slot for yet waits for one before it takes memory.
 func (c *Conn) moveToLarger(rest []byte, size int) error {
 	in := &c.in
 	in.uncharge(c)
-	if size > largeBuffer {
-		in.usual = smallBuffer // the next one's beginning has to be moved too: let it be short
-	}
 	if err := c.awaitSlot(); err != nil {
 		return err
 	}
-	n := classSize(classFor(max(size, in.usual)))
-	claim := frameClaim{size: n, stranger: size > growth*in.largest}
+	claim := frameClaim{size: classSize(classFor(max(size, in.usual))), stranger: size > growth*in.largest}
 	asked := time.Now()
 	if err := c.acquireFrame(claim); err != nil {
 		return err
 	}
-	larger := takeBuffer(n)
-	in.have = copy(larger.b, rest)
-	in.buf.put()
-	in.buf = larger
+	in.move(rest, claim.room(len(rest)))
 	in.charge(claim)
 	in.frameStart = time.Now() // the wait was ours
 	if in.frameStart.Sub(asked) >= patience {
