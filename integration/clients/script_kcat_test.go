@@ -91,14 +91,14 @@ const (
 
 // kcatGroups are a group of three for every assignor: one dies, and the others share what it had. The three groups go through it together, so that their sessions end together.
 func kcatGroups() []step {
-	type wait struct{ first, second, third, left string }
+	type wait struct{ first, second, third, left, again string }
 	plans := []struct {
 		assignor string
-		a        wait // what a says when it is alone, with b, with c, without c
+		a        wait // what a says when it is alone, with b, with c, without c, alone again
 	}{
-		{"range", wait{"assigned" + allOfKcat, halfOfKcat, "assigned: kr [0], kr [1]\n", halfOfKcat}},
-		{"roundrobin", wait{"assigned" + allOfKcat, "assigned: kr [0], kr [2], kr [4]\n", "assigned: kr [0], kr [3]\n", "assigned: kr [0], kr [2], kr [4]\n"}},
-		{"cooperative-sticky", wait{"COOPERATIVE rebalance protocol)" + allOfKcat, "incremental revoke of 3 partition(s)", "incremental revoke of 1 partition(s)", "incremental assignment of 1 partition(s)"}},
+		{"range", wait{"assigned" + allOfKcat, halfOfKcat, "assigned: kr [0], kr [1]\n", halfOfKcat, "assigned" + allOfKcat}},
+		{"roundrobin", wait{"assigned" + allOfKcat, "assigned: kr [0], kr [2], kr [4]\n", "assigned: kr [0], kr [3]\n", "assigned: kr [0], kr [2], kr [4]\n", "assigned" + allOfKcat}},
+		{"cooperative-sticky", wait{"COOPERATIVE rebalance protocol)" + allOfKcat, "incremental revoke of 3 partition(s)", "incremental revoke of 1 partition(s)", "incremental assignment of 1 partition(s)", "incremental assignment of 3 partition(s)"}},
 	}
 	var steps []step
 	phase := func(make func(assignor string, a wait) []step) {
@@ -125,7 +125,7 @@ func kcatGroups() []step {
 		return []step{
 			{name: "kcat: " + s + ": a without c", waits: a(s), until: w.left},
 			{name: "kcat: " + s + ": b ends", ends: "kcat: " + s + ": b joins", only: "rebalanced"},
-			{name: "kcat: " + s + ": a alone", waits: a(s), until: "rebalanced"},
+			{name: "kcat: " + s + ": a alone", waits: a(s), until: w.again},
 			{name: "kcat: " + s + ": a ends", ends: a(s), only: "rebalanced"},
 			{name: "kcat: " + s + ": nothing is left to read", tool: kcat, args: "-b $B -G kr-" + s + " -e -q -X auto.offset.reset=earliest -X partition.assignment.strategy=" + s + " kr"},
 		}
