@@ -22,7 +22,7 @@ var ErrOtherCluster = quorum.ErrOtherCluster
 // Subscriber is told of every change, on the driver's goroutine and in order. It must not block.
 type Subscriber func(*image.Image, *image.Delta)
 
-// Controller is one voter of the metadata quorum. Image and Submit may be called from anywhere; everything else belongs to Run's goroutine.
+// Controller is one member of the metadata quorum. Its methods but Subscribe and Run may be called from anywhere.
 type Controller struct {
 	o           Options
 	storage     *raftlog.Storage
@@ -31,7 +31,7 @@ type Controller struct {
 	queue       queue
 	published   atomic.Pointer[image.Image]
 
-	spare   []submission
+	spare   work
 	writing bool                      // a snapshot
 	written chan *quorum.SnapshotWork // room for one: the writer never waits
 
@@ -39,7 +39,7 @@ type Controller struct {
 	waited   bool            // for room on the disk: it is logged once
 }
 
-// Open restores what the folder and the log hold, or founds a cluster in an empty one. Run has to follow: it closes what Open opened.
+// Open restores what the folder and the log hold. In an empty one it founds a cluster, or begins to join one (Options.Join). Run has to follow: it closes what Open opened.
 //
 // Errors: ErrOtherCluster; raftlog.ErrDamaged.
 func Open(o Options) (*Controller, error) {
@@ -53,6 +53,7 @@ func Open(o Options) (*Controller, error) {
 	c.machine, err = quorum.Open(quorum.Options{
 		Storage: c.storage, NodeID: o.NodeID, ClusterID: o.ClusterID, Publish: c.publish, Features: o.Features, Defaults: o.Defaults, Founding: o.Founding, Static: o.Static,
 		NewTopicID: protocol.NewID, Rand: o.Rand, Logger: o.Logger, Metrics: o.Metrics, SnapshotEntries: o.SnapshotEntries, SnapshotBytes: o.SnapshotBytes,
+		Join: o.Join, Govern: o.Govern, Sessions: o.Sessions,
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open metadata: %w", err), c.storage.Close())
@@ -84,11 +85,21 @@ func (c *Controller) publish(img *image.Image, delta *image.Delta) {
 // Submit has req decided, and its records committed and applied here, then calls done once. A request without records (refused, or validate-only) is answered
 // when everything decided before it is committed.
 //
-// done runs on the driver's goroutine and must not block; on the caller's, before Submit returns, only if the request is not taken at all.
+// done runs on the driver's goroutine and must not block; on the caller's, before Submit returns, only if the request is not taken at all. On a node that does not lead the
+// request goes to Options.Forward, which then calls done.
 // Errors: NOT_CONTROLLER, REQUEST_TIMED_OUT when too many wait, and those of decide.
 func (c *Controller) Submit(p protocol.Principal, req kmsg.Request, done func(kmsg.Response, error)) {
-	if err := c.queue.put(submission{p, req, done}); err != nil {
-		done(nil, err)
+	c.submit(submission{p, req, done, false})
+}
+
+// Decide is Submit for a request that another node passes on: it is decided here, or answered with NOT_CONTROLLER. When done is called, Image has what was decided.
+func (c *Controller) Decide(p protocol.Principal, req kmsg.Request, done func(kmsg.Response, error)) {
+	c.submit(submission{p, req, done, true})
+}
+
+func (c *Controller) submit(s submission) {
+	if err := c.queue.put(s); err != nil {
+		s.done(nil, err)
 	}
 }
 
@@ -101,8 +112,12 @@ func (c *Controller) Run(ctx context.Context) error {
 		err = nil // nothing was lost: nobody was answered
 	}
 	c.machine.Close()
-	for _, s := range c.queue.close() {
+	left := c.queue.close()
+	for _, s := range left.submissions {
 		s.done(nil, quorum.ErrNotController)
+	}
+	for _, call := range left.calls {
+		call(nil)
 	}
 	if c.writing {
 		err = errors.Join(err, c.machine.Wrote(<-c.written))
@@ -160,13 +175,17 @@ func (c *Controller) run(ctx context.Context) error {
 	}
 }
 
-// turn hands over what was submitted, and does what the machine wants done.
+// turn hands over what came, and does what the machine wants done.
 func (c *Controller) turn() error {
 	taken := c.queue.take(c.spare)
-	for _, s := range taken {
-		c.machine.Submit(s.principal, s.request, s.done)
+	for _, call := range taken.calls {
+		call(c.machine)
 	}
-	clear(taken)
+	for _, s := range taken.submissions {
+		c.hand(s)
+	}
+	clear(taken.calls)
+	clear(taken.submissions)
 	c.spare = taken
 	rd, err := c.machine.Ready(time.Now())
 	if err != nil {
@@ -176,6 +195,9 @@ func (c *Controller) turn() error {
 		c.o.Logger.Info("metadata is written again")
 		c.waited = false
 	}
+	if len(rd.Messages) > 0 && c.o.Send != nil {
+		c.o.Send(rd.Messages)
+	}
 	if w := rd.Snapshot; w != nil {
 		c.writing = true
 		go func() {
@@ -184,4 +206,23 @@ func (c *Controller) turn() error {
 		}()
 	}
 	return nil
+}
+
+// hand gives a request to the machine, or to the leader. When the leadership is lost over it, it is submitted anew, as Apache Kafka's brokers do: if it was decided all the same, the second
+// answer says what the first one has done.
+func (c *Controller) hand(s submission) {
+	switch {
+	case s.here || c.o.Forward == nil:
+		c.machine.Submit(s.principal, s.request, s.done)
+	case !c.machine.Leads():
+		c.o.Forward(s.principal, s.request, s.done)
+	default:
+		c.machine.Submit(s.principal, s.request, func(resp kmsg.Response, err error) {
+			if errors.Is(err, quorum.ErrNotController) {
+				c.submit(s)
+				return
+			}
+			s.done(resp, err)
+		})
+	}
 }

@@ -121,6 +121,9 @@ func (n *node) register(t testing.TB) protocol.BrokerEpoch {
 	listener := kmsg.NewBrokerRegistrationRequestListener()
 	listener.Name, listener.Host, listener.Port = "PLAINTEXT", "localhost", 9092
 	req.Listeners = append(req.Listeners, listener)
+	feature := kmsg.NewBrokerRegistrationRequestFeature()
+	feature.Name, feature.MinSupportedVersion, feature.MaxSupportedVersion = record.Feature, record.MinLevel, record.MaxLevel
+	req.Features = append(req.Features, feature)
 	resp := ask[*kmsg.BrokerRegistrationResponse](t, n, req)
 	if resp.ErrorCode != 0 {
 		t.Fatalf("registration: error %d", resp.ErrorCode)

@@ -4,6 +4,9 @@ import (
 	"log/slog"
 	"math/rand/v2"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"ottla/controller/decide"
 	"ottla/controller/quorum"
 	"ottla/controller/record"
 	"ottla/log"
@@ -19,6 +22,16 @@ type Options struct {
 	NodeID protocol.BrokerID
 	// ClusterID names the cluster: it is founded under this name if the folder is empty, and must be that of the folder otherwise.
 	ClusterID string
+	// Join says that an empty folder is that of a node which joins the cluster ClusterID, and founds none.
+	Join bool
+	// Govern has this node, when it leads, make registered controllers members of the quorum, and raise the format of records.
+	Govern bool
+	// Sessions tells decisions which brokers are alive; nil: nobody knows. It is used on Run's goroutine.
+	Sessions decide.Sessions
+	// Send sends messages to other members; it must not block, and may lose them. Nil: there are no others. What comes from them is for Receive.
+	Send func([]*quorum.Message)
+	// Forward has the leader decide a request, and calls done once, when this node's image has what was decided. It must not block. Nil: a node that does not lead refuses.
+	Forward func(p protocol.Principal, req kmsg.Request, done func(kmsg.Response, error))
 	// Features are finalized when the cluster is founded: name to level.
 	Features map[string]int16
 	// Defaults are the cluster-wide broker configs that it is founded with.

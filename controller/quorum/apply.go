@@ -42,6 +42,7 @@ func (q *Machine) apply(e *pb.Entry) error {
 		q.speculative = next
 	}
 	q.snapshot.bytes += int64(len(e.GetData()))
+	q.noteRegistered(delta)
 	q.publish(delta)
 	q.answer()
 	return nil

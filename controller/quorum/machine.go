@@ -61,6 +61,7 @@ type Machine struct {
 	shipped    shipments
 	heard      hearing
 	succession succession
+	review     review
 }
 
 // submission is a request that is to be decided.
@@ -176,6 +177,7 @@ func (q *Machine) Ready(now time.Time) (Ready, error) {
 		q.decideWaiting()
 		q.askConfirmation()
 		q.endJoint()
+		q.reviewMembers()
 		if !q.node.HasReady() {
 			break
 		}
@@ -295,9 +297,13 @@ func (q *Machine) noteRole(leads bool) {
 	q.leads, q.term, q.changeIndex = leads, q.node.BasicStatus().GetTerm(), 0
 	q.heard.restart(q.ticks)
 	clear(q.shipped)
+	q.review.due = true
 	q.dropSpeculation()
 	q.o.Logger.Info("metadata leadership", "leads", leads, "term", q.term)
 }
+
+// Leads tells whether requests are to be submitted here. A sole voter that does not lead yet will at once.
+func (q *Machine) Leads() bool { return q.leads || q.soleVoter() }
 
 // mayDecide tells whether everything that earlier leaders, and dropped speculation, may have left in the log is applied.
 func (q *Machine) mayDecide() bool { return q.leads && q.applied >= q.barrier }
@@ -305,7 +311,7 @@ func (q *Machine) mayDecide() bool { return q.leads && q.applied >= q.barrier }
 // decideWaiting decides what has been submitted, if it may.
 func (q *Machine) decideWaiting() {
 	switch {
-	case !q.leads && !q.soleVoter():
+	case !q.Leads():
 		q.refuseWaiting()
 		return
 	case !q.mayDecide() || q.ending():

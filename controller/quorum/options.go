@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"ottla/controller/decide"
 	"ottla/controller/image"
 	"ottla/controller/raftlog"
 	"ottla/controller/record"
@@ -24,6 +25,12 @@ type Options struct {
 	// Publish is told of every change, in order, before who asked for it is answered. The first delta is all that was restored, as a change of the empty image; it comes when everything
 	// that had ever been answered is in it.
 	Publish func(*image.Image, *image.Delta)
+
+	// Govern has the leader look after the members: who is registered as a controller becomes one (members.go), and records are written in the newest format that all nodes read.
+	// Without it, members change by ChangeMembers and by requests only.
+	Govern bool
+	// Sessions tells decisions which brokers are alive; nil: nobody knows.
+	Sessions decide.Sessions
 
 	// Features are finalized when the cluster is founded: name to level.
 	Features map[string]int16

@@ -82,20 +82,34 @@ func (p *pending) answer() {
 
 // decideOne decides s against the speculative image and proposes what comes of it.
 func (q *Machine) decideOne(s *submission) {
-	env := decide.Env{At: protocol.Offset(q.lastIndex + 1), Static: q.o.Static, Rand: q.o.Rand, NewTopicID: q.o.NewTopicID}
+	if refused, ok := q.byHand(*s); ok {
+		if refused != nil {
+			q.park(*refused)
+		}
+		return
+	}
+	env := decide.Env{
+		At: protocol.Offset(q.lastIndex + 1), Static: q.o.Static, Rand: q.o.Rand, NewTopicID: q.o.NewTopicID, Sessions: q.o.Sessions, Voter: q.isVoter,
+	}
 	outcome, err := decide.Decide(env, q.speculative, q.now, s.principal, s.request)
 	p := pending{reply: outcome.Reply, err: err, done: s.done}
-	switch {
-	case err == nil && len(outcome.Records) > 0:
-		if err := q.proposeAll(p, outcome.Records, outcome.Divisible); err != nil {
-			s.done(nil, err)
-		}
-	case len(q.pending) == 0:
-		q.confirm(p)
-	default:
-		p.index = q.lastIndex
-		q.pending = append(q.pending, p)
+	if err != nil || len(outcome.Records) == 0 {
+		q.park(p)
+		return
 	}
+	if err := q.proposeAll(p, outcome.Records, outcome.Divisible); err != nil {
+		s.done(nil, err)
+	}
+}
+
+// park has p, which needs no entry of its own, answered when everything decided before it is committed.
+func (q *Machine) park(p pending) {
+	if len(q.pending) == 0 {
+		q.confirm(p)
+		return
+	}
+	p.index = q.lastIndex
+	q.pending = append(q.pending, p)
 }
 
 // proposeAll proposes records as one entry, and parks p behind it. A request that no entry can hold is refused: half of it must never be all that a crash leaves.

@@ -70,3 +70,13 @@ func (q *Machine) expireShipments() {
 		}
 	}
 }
+
+// MessageSize is about how many bytes a message holds.
+func MessageSize(m *Message) int {
+	const fixed, perEntry = 128, 64
+	size := fixed + len(m.GetSnapshot().GetData()) + len(m.GetContext())
+	for _, e := range m.GetEntries() {
+		size += perEntry + len(e.GetData())
+	}
+	return size
+}

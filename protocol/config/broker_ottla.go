@@ -13,6 +13,8 @@ var ottlaRows = []row{
 		"With less than this left on the file system of a log folder, writes of clients to it are refused with a retriable error. -1 is the smaller of 1 GiB and 5 % of the file system."},
 	{"ottla.memory.budget.bytes", Long, "268435456", ReadOnly, applied, atLeast(1 << 20),
 		"Bytes of requests that the whole node holds at a time; connections wait their turn beyond it."},
+	{"ottla.quorum.voters", Int, "3", ClusterWide, applied, oneOf("1", "3", "5"),
+		"Voters that the metadata quorum is to have, once there are as many controllers: 1, 3 or 5."},
 	{"ottla.scrub.bytes.per.second", Long, "8388608", ReadOnly, applied, atLeast(0),
 		"Bytes of old records that the whole node reads again each second to check them; 0 switches the scrub off."},
 	{"ottla.scrub.period.ms", Long, "604800000", ReadOnly, applied, atLeast(1),

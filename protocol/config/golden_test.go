@@ -15,6 +15,7 @@ var differences = map[string]string{
 	"broker ottla.ballast.bytes":                            "ours",
 	"broker ottla.disk.free.min.bytes":                      "ours",
 	"broker ottla.memory.budget.bytes":                      "ours",
+	"broker ottla.quorum.voters":                            "ours",
 	"broker ottla.pprof":                                    "ours",
 	"broker ottla.scrub.bytes.per.second":                   "ours",
 	"broker ottla.scrub.period.ms":                          "ours",
