@@ -23,7 +23,8 @@ package handlers
 // caller's to read, hastens nothing while there are others to wait for, as in Kafka: clients go on asking for a topic that was deleted until they hear of it, one request after the other.
 // With read_committed it ends at the last stable offset and lists no aborted transactions, as there are no transactions yet.
 //
-// Not done: replication. A replica id from 0 on is TOPIC_AUTHORIZATION_FAILED for every partition, which is what Kafka answers to a client that is no broker of its cluster.
+// Not done: replication. A replica id from 0 on is TOPIC_AUTHORIZATION_FAILED for every partition, which is what Kafka answers to a client that is no broker of its cluster; the node
+// itself may use its own, and reads what a consumer reads.
 // Differs from Apache Kafka: max_wait_ms beyond five minutes counts as five minutes, and a node that is short of memory does not let a fetch wait. Answers hold whole batches only, where Kafka cuts the last one off at the limit and clients drop the piece. An unknown isolation level is INVALID_REQUEST instead
 // of UNKNOWN_SERVER_ERROR. zstd batches are sent to clients before v10, which cannot read them, where Kafka answers UNSUPPORTED_COMPRESSION_TYPE: batches are not looked at here.
 
@@ -170,7 +171,7 @@ const maxWait = 5 * time.Minute
 
 // check is what fails a request as a whole.
 func (f *fetchCall) check() error {
-	if f.scanner.ReplicaID >= 0 {
+	if !isReplica(f.c, f.scanner.ReplicaID) {
 		return kerr.TopicAuthorizationFailed
 	}
 	return checkIsolation(f.scanner.Isolation)

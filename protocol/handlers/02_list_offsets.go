@@ -16,7 +16,7 @@ package handlers
 //	v10 a time-out for what has to be looked up in tiered storage (KIP-1075): nothing here waits
 //	v11 timestamp -6, the first offset not tiered yet: -1 (KIP-1023)
 //
-// Differs from Apache Kafka: replica ids from 0 on are refused with CLUSTER_AUTHORIZATION_FAILED until brokers replicate from here, where Kafka lets any client read up to the log
+// Differs from Apache Kafka: replica ids from 0 on are refused with CLUSTER_AUTHORIZATION_FAILED to all but that node itself, where Kafka lets any client read up to the log
 // end that way; the debugging replica -2 sees what a consumer sees; a partition named twice is answered twice, not once; an unknown isolation level is INVALID_REQUEST instead of UNKNOWN_SERVER_ERROR.
 
 import (
@@ -54,7 +54,7 @@ func listOffsets(r *request, req *kmsg.ListOffsetsRequest) kmsg.Response {
 	type in = kmsg.ListOffsetsRequestTopicPartition
 	type out = kmsg.ListOffsetsResponseTopicPartition
 	img := r.Controller.Image()
-	whole := errors.Join(checkReplica(req.ReplicaID), checkIsolation(req.IsolationLevel))
+	whole := errors.Join(checkReplica(r.call, req.ReplicaID), checkIsolation(req.IsolationLevel))
 	twice := repeatedPartitions(req.Topics)
 	fail := func(p *in, err error) out {
 		o := kmsg.NewListOffsetsResponseTopicPartition()

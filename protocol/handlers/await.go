@@ -25,15 +25,27 @@ func await[T any](r *request, timeout time.Duration, start func(done func(T, err
 // park parks r's call until called is, or a moment has passed; the zero time is none: then whoever was asked has to answer, and only the end of the connection comes before that.
 func park[T any](r *request, deadline time.Time, answer func(T, error) kmsg.Response) *awaited[T] {
 	p := &awaited[T]{answer: answer}
+	p.start(r, deadline)
+	return p
+}
+
+// parkRaw is park for replies that are no type of kmsg's: write makes the reply.
+func parkRaw[T any](r *request, deadline time.Time, write func(*server.Call, T, error)) *awaited[T] {
+	p := &awaited[T]{write: write}
+	p.start(r, deadline)
+	return p
+}
+
+func (p *awaited[T]) start(r *request, deadline time.Time) {
 	r.call.Park(p)
 	r.Purgatory.Start(&p.waiter, r.call, deadline)
 	p.waiter.Offset(&p.list, 1)
 	p.waiter.Ready(0)
-	return p
 }
 
 type awaited[T any] struct {
 	answer func(T, error) kmsg.Response
+	write  func(*server.Call, T, error) // instead of answer
 	waiter purgatory.Waiter
 	list   purgatory.List
 
@@ -57,13 +69,17 @@ func (p *awaited[T]) calledWith(v T) { p.called(v, nil) }
 
 func (p *awaited[T]) Finish(c *server.Call) {
 	p.waiter.Finish()
+	var value T
+	err := error(kerr.RequestTimedOut)
 	if p.known.Load() {
-		fill(c, p.answer(p.value, p.err))
-	} else {
-		var none T
-		fill(c, p.answer(none, kerr.RequestTimedOut))
+		value, err = p.value, p.err
 	}
-	p.answer = nil // whoever has not called back yet holds p, and must not hold the connection and its buffers
+	if p.write != nil {
+		p.write(c, value, err)
+	} else {
+		fill(c, p.answer(value, err))
+	}
+	p.answer, p.write = nil, nil // whoever has not called back yet holds p, and must not hold the connection and its buffers
 }
 
 // submit gives req to the controller and parks until it is decided. Resp is req's response.

@@ -115,6 +115,7 @@ type Options struct {
 	LogDirs     LogDirs
 	Quorum      Quorum
 	Groups      Groups // nil: this broker coordinates none, and serves none of their keys
+	Nodes       *Nodes // nil: this broker knows no secret, and answers no node
 	Authorizer  Authorizer
 	Purgatory   *purgatory.Purgatory
 	Sessions    *session.Cache

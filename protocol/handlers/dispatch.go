@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ottla/protocol"
+	"ottla/protocol/peer"
 	"ottla/protocol/server"
 	"ottla/protocol/wire"
 )
@@ -15,29 +16,46 @@ import (
 type Handlers struct {
 	Options
 	index  index
+	nodes  []row // of the keys from peer.FirstKey on, by key
 	limits atomic.Pointer[limits]
 }
 
 // New plugs the broker's parts together.
 func New(o Options) *Handlers {
-	return &Handlers{Options: o, index: newIndex(served(&o))}
+	return &Handlers{Options: o, index: newIndex(served(append(table(), kafkasNodeTable()...), &o)), nodes: served(nodeTable(), &o)}
 }
 
 // Dispatch answers c or parks it. A key or version that is not served closes the connection, as in Apache Kafka: the client did not ask ApiVersions first, or
-// does not speak the protocol. Only ApiVersions itself answers whatever version it is asked in.
+// does not speak the protocol. Only ApiVersions and Hello answer whatever version they are asked in: they are how versions are learnt.
 func (h *Handlers) Dispatch(c *server.Call) {
-	r := h.index.row(c.Key)
+	r := h.row(c.Key)
+	inScope := r != nil && (r.scope == everywhere || r.scope&h.scopeOf(c) != 0)
 	switch {
-	case r == nil || r.scope&h.scopeOf(c) == 0:
+	case c.Conn.OnProbation() && c.Key != peer.KeyHello:
+		c.Close(fmt.Errorf("api key %d on a connection that is one too many", c.Key))
+	case r == nil || !inScope && r.refuse == nil:
 		c.Close(fmt.Errorf("api key %d is not served here", c.Key))
-	case (c.Version < r.min || c.Version > r.max) && c.Key != keyAPIVersions:
+	case (c.Version < r.min || c.Version > r.max) && c.Key != keyAPIVersions && c.Key != peer.KeyHello:
 		c.Close(fmt.Errorf("%s version %d is not served", kmsg.NameForKey(c.Key), c.Version))
+	case !inScope:
+		r.refuse(c)
 	default:
 		r.handle(h, r, c)
 	}
 }
 
+// row is nil for a key that is not served.
+func (h *Handlers) row(key int16) *row {
+	if i := int(key) - int(peer.FirstKey); i >= 0 && i < len(h.nodes) {
+		return &h.nodes[i]
+	}
+	return h.index.row(key)
+}
+
 func (h *Handlers) scopeOf(c *server.Call) scope {
+	if _, proved := c.Conn.Peer(); proved {
+		return onPeers
+	}
 	if h.NodeListener != "" && c.Conn.Listener() == h.NodeListener {
 		return onNodes
 	}

@@ -9,11 +9,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ottla/protocol"
+	"ottla/protocol/peer"
 	"ottla/protocol/server"
 	"ottla/protocol/wire"
 )
 
-// table is the only registry of API keys. ApiVersions, dispatch, frame limits, metric labels and the README's table derive from it. A key that is not here, or that needs a
+// table is the only registry of the API keys that clients use (nodes.go has those of nodes). ApiVersions, dispatch, frame limits, metric labels and the README's table derive from it. A key that is not here, or that needs a
 // part which this broker was made without, is not advertised, and a request for it closes the connection, as in Apache Kafka.
 func table() []row {
 	return []row{
@@ -72,8 +73,9 @@ type scope uint8
 const (
 	onClients scope = 1 << iota // listeners of everywhere, which nodes use as well where they speak Kafka's protocol
 	onNodes                     // the listener of Options.NodeListener: calls from node to node
+	onPeers                     // whatever the listener: connections of which a node of this cluster has proved that it is at the other end (10000_hello.go)
 
-	everywhere = onClients | onNodes
+	everywhere = onClients | onNodes | onPeers
 )
 
 // order says when a key is answered.
@@ -94,6 +96,9 @@ const (
 	adminFrame
 	metadataFrame
 	dataFrame
+	raftFrame
+	forwardFrame
+	joinFrame
 )
 
 var frameSizes = [...]int{
@@ -101,6 +106,9 @@ var frameSizes = [...]int{
 	adminFrame:    wire.MaxAdminFrame,
 	metadataFrame: wire.MaxMetadataFrame,
 	dataFrame:     wire.MaxDataFrame,
+	raftFrame:     peer.MaxRaftFrame,
+	forwardFrame:  peer.MaxForwardFrame,
+	joinFrame:     peer.MaxJoinFrame,
 }
 
 // row is one API key.
@@ -112,7 +120,8 @@ type row struct {
 	order  order
 	access access
 	handle func(h *Handlers, r *row, c *server.Call)
-	needs  func(*Options) bool // nil: always served
+	refuse func(c *server.Call) // answers a call from outside the scope; nil: the connection is closed
+	needs  func(*Options) bool  // nil: always served
 }
 
 // when makes a row one that is served only by a broker with the parts that it needs.
@@ -122,10 +131,11 @@ func (r row) when(needs func(*Options) bool) row {
 }
 
 func hasGroups(o *Options) bool { return o.Groups != nil }
+func hasNodes(o *Options) bool  { return o.Nodes != nil }
 
-// served is the rows of the table that a broker of these parts answers.
-func served(o *Options) []row {
-	return slices.DeleteFunc(table(), func(r row) bool { return r.needs != nil && !r.needs(o) })
+// served is the rows that a broker of these parts answers.
+func served(rows []row, o *Options) []row {
+	return slices.DeleteFunc(rows, func(r row) bool { return r.needs != nil && !r.needs(o) })
 }
 
 // direct makes the row of a key that reads its body itself.
@@ -201,7 +211,7 @@ func MaxFrame(data int) func(key int16) int {
 func SupportTable(o Options) string {
 	var b strings.Builder
 	b.WriteString("| key | API | versions | authorised by | answered |\n|---|---|---|---|---|\n")
-	for _, r := range served(&o) {
+	for _, r := range served(table(), &o) {
 		v := fmt.Sprintf("%d–%d", r.min, r.max)
 		if r.min == r.max {
 			v = fmt.Sprint(r.min)

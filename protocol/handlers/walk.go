@@ -5,6 +5,7 @@ import (
 
 	"ottla/controller/image"
 	"ottla/protocol"
+	"ottla/protocol/server"
 )
 
 // The walkers below answer calls that carry many topics or partitions. Whatever goes wrong with one of them is an error of that one: its answer is made by fail, in one place per key,
@@ -80,10 +81,16 @@ func repeated[In any, K comparable](in []In, key func(*In) K) map[K]bool {
 	return seen
 }
 
-// checkReplica refuses requests that only another broker may send: there is no replication from this broker yet, and a client that passes for a replica
-// would see what is not committed.
-func checkReplica(id int32) error {
-	if id >= 0 {
+// isReplica tells whether a call may come from the replica that it says, if it says one: a node may pass for itself, and nobody else for any. (What it reads is what a consumer reads:
+// there is no replication from this broker yet.)
+func isReplica(c *server.Call, id protocol.BrokerID) bool {
+	n, proved := c.Conn.Peer()
+	return id < 0 || proved && n.ID == id
+}
+
+// checkReplica refuses requests that only another broker may send.
+func checkReplica(c *server.Call, id int32) error {
+	if !isReplica(c, protocol.BrokerID(id)) {
 		return kerr.ClusterAuthorizationFailed
 	}
 	return nil

@@ -38,11 +38,12 @@ type Call struct {
 	closeErr error
 	finisher Finisher
 
-	held     int64 // bytes taken from the budget of replies: by Hold, and for the reply itself
-	charged  int64 // of those, for the reply
-	maker    bool  // between AwaitRoom and the end of Dispatch
-	size     int   // of a reply that was done at once
-	finished bool  // Finish has run, or runs; the writer's, and at last bury's
+	held     int64         // bytes taken from the budget of replies: by Hold, and for the reply itself
+	from     *budget       // that budget, while any are held
+	charged  int64         // of those, for the reply
+	maker    chan struct{} // between AwaitRoom and the end of Dispatch: where its token is
+	size     int           // of a reply that was done at once
+	finished bool          // Finish has run, or runs; the writer's, and at last bury's
 
 	// Guarded by the connection's lock.
 	returned bool // Dispatch is over: the call may be finished and sent
@@ -79,6 +80,12 @@ func (c *Call) Close(err error) {
 	c.closeErr = err
 }
 
+// DoneThenClose is Done for the connection's last reply: once it has left the connection is closed as by Close.
+func (c *Call) DoneThenClose(err error) {
+	c.decide(replyNow)
+	c.closeErr = err
+}
+
 // Park says that the reply comes later. From then on Wake may be called, once, from any goroutine; even then f.Finish never runs before Dispatch has returned.
 func (c *Call) Park(f Finisher) {
 	c.decide(replyLater)
@@ -103,21 +110,22 @@ func (c *Call) AwaitRoom() error {
 	if s == nil {
 		return nil // a Conn{} that no server made
 	}
-	if s.replies.overdrawn.Load() || len(s.makers) == cap(s.makers) {
+	own := conn.share()
+	if own.replies.overdrawn.Load() || len(own.makers) == cap(own.makers) {
 		conn.endPass() // our own may be among them, and nothing that others need is held while the peer takes them
 		conn.watchPeer(true)
 		defer conn.beginPass()
 		defer conn.watchPeer(false)
 	}
 	select {
-	case s.makers <- struct{}{}:
-		c.maker = true
+	case own.makers <- struct{}{}:
+		c.maker = own.makers
 	case <-conn.done:
 		return conn.endedWhileWaiting()
 	case <-s.stop:
 		return errStopped
 	}
-	if s.replies.overdrawn.Load() && !s.replies.acquire(0, conn.done, s.stop) {
+	if own.replies.overdrawn.Load() && !own.replies.acquire(0, conn.done, s.stop) {
 		return conn.endedWhileWaiting()
 	}
 	return nil
@@ -125,19 +133,23 @@ func (c *Call) AwaitRoom() error {
 
 // made ends what AwaitRoom began.
 func (c *Call) made() {
-	if c.maker {
-		c.maker = false
-		<-c.Conn.server.makers
+	if c.maker != nil {
+		<-c.maker
+		c.maker = nil
 	}
 }
 
 // Hold takes n bytes of the node's memory for what the call keeps while it is parked; they come back when its reply has left. False if there are not that many to
 // spare: then it had better be answered now.
 func (c *Call) Hold(n int) bool {
-	if s := c.Conn.server; s == nil || !s.replies.tryHalf(int64(n)) {
-		return s == nil // a Conn{} that no server made has memory enough
+	if c.Conn.server == nil {
+		return true // a Conn{} that no server made has memory enough
 	}
-	c.take(int64(n))
+	from := c.budget()
+	if !from.tryHalf(int64(n)) {
+		return false
+	}
+	c.take(int64(n), from)
 	return true
 }
 
@@ -145,13 +157,23 @@ func (c *Call) Hold(n int) bool {
 func (c *Call) charge() {
 	if more := c.Reply.memory() - c.charged; more > smallBuffer {
 		c.charged += more
-		c.take(more)
-		c.Conn.server.replies.overdraw(more)
+		from := c.budget()
+		c.take(more, from)
+		from.overdraw(more)
 	}
 }
 
-func (c *Call) take(n int64) {
+// budget is where what the call holds comes from: all of it from one, though its connection may become a node's meanwhile.
+func (c *Call) budget() *budget {
+	if c.held > 0 {
+		return c.from
+	}
+	return c.Conn.share().replies
+}
+
+func (c *Call) take(n int64, from *budget) {
 	c.held += n
+	c.from = from
 	c.Conn.out.hold.bytes.Add(n)
 }
 
@@ -160,8 +182,8 @@ func (c *Call) letGo() {
 	c.Reply.Reset()
 	if c.held > 0 {
 		c.Conn.out.hold.bytes.Add(-c.held)
-		c.Conn.server.replies.repay(c.held)
-		c.held, c.charged = 0, 0
+		c.from.repay(c.held)
+		c.held, c.charged, c.from = 0, 0, nil
 	}
 }
 

@@ -28,6 +28,9 @@ type Conn struct {
 	principal atomic.Pointer[protocol.Principal]
 	software  atomic.Pointer[software]
 	metadata  atomic.Pointer[any]
+	peer      atomic.Pointer[protocol.Node] // nil: a client's
+	probation atomic.Bool                   // over the limits, and to prove first that it is a node's
+	slot      slot                          // guarded by the server's lock
 
 	gone     atomic.Bool   // nobody is there to answer: Call.Alive
 	stopping atomic.Bool   // shutdown: nothing more is read
@@ -142,6 +145,7 @@ func (c *Conn) run() {
 		c.drain()
 	}
 	c.kill(err)
+	c.tellPeerEnded()
 	c.bury()
 	c.logEnd()
 	c.server.forget(c)

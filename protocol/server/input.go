@@ -52,8 +52,8 @@ func (in *input) pending() []byte {
 func (in *input) take(c *Conn) {
 	size := max(in.usual, smallBuffer)
 	if size > smallBuffer {
-		if c.server.budget.tryAcquire(size) {
-			in.charge(frameClaim{size: size})
+		if claim := c.claim(size, false); claim.tryAcquire() {
+			in.charge(claim)
 		} else {
 			size = smallBuffer
 		}
@@ -95,7 +95,7 @@ func (in *input) move(rest []byte, n int) {
 // drop gives the buffer back.
 func (in *input) drop(c *Conn) {
 	if in.buf != nil {
-		in.uncharge(c)
+		in.uncharge()
 		in.buf.put()
 		in.buf, in.have = nil, 0
 	}
@@ -108,10 +108,10 @@ func (in *input) charge(f frameClaim) {
 	in.hold.bytes.Store(int64(f.size))
 }
 
-func (in *input) uncharge(c *Conn) {
+func (in *input) uncharge() {
 	if f := in.charged; f.size > 0 {
 		in.charge(frameClaim{})
-		c.server.releaseFrame(f)
+		f.release()
 	}
 }
 

@@ -8,9 +8,13 @@ import (
 
 // connections counts the open connections, all and per address. The server's lock guards it.
 type connections struct {
-	max, maxPerIP int
+	max, maxPerIP int // for clients
+	maxPeers      int // slots of nodes, those that have yet to prove it among them
 	open          map[*Conn]struct{}
-	perIP         map[netip.Addr]int
+	perIP         map[netip.Addr]int // clients
+	clients       int
+	peers         int
+	proving       []*Conn // oldest first
 }
 
 var (
@@ -18,25 +22,29 @@ var (
 	errTooManyConnectionsPerIP = errors.New("too many connections from one address")
 )
 
-func (cs *connections) add(c *Conn) error {
-	switch {
-	case len(cs.open) >= cs.max:
-		return errTooManyConnections
-	case cs.perIP[c.ip] >= cs.maxPerIP:
-		return errTooManyConnectionsPerIP
-	case cs.open == nil:
+// add gives c a slot. evicted, unless nil, has lost its own and is to be closed.
+func (cs *connections) add(c *Conn) (evicted *Conn, err error) {
+	if cs.open == nil {
 		cs.open, cs.perIP = map[*Conn]struct{}{}, map[netip.Addr]int{}
 	}
-	cs.open[c] = struct{}{}
-	cs.perIP[c.ip]++
-	return nil
+	switch {
+	case cs.clients >= cs.max:
+		evicted, err = cs.prove(c, errTooManyConnections)
+	case cs.perIP[c.ip] >= cs.maxPerIP:
+		evicted, err = cs.prove(c, errTooManyConnectionsPerIP)
+	default:
+		cs.clients++
+		cs.perIP[c.ip]++
+	}
+	if err == nil {
+		cs.open[c] = struct{}{}
+	}
+	return evicted, err
 }
 
 func (cs *connections) remove(c *Conn) {
 	delete(cs.open, c)
-	if cs.perIP[c.ip]--; cs.perIP[c.ip] == 0 {
-		delete(cs.perIP, c.ip)
-	}
+	cs.vacate(c)
 }
 
 func (cs *connections) all() []*Conn {

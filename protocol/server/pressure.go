@@ -25,7 +25,8 @@ const largeFrame = 1 << 20
 // frameClaim is memory for a frame, as it is taken and given back. A frame of more than growth times the largest that its connection has sent whole is a stranger's:
 // those queue by themselves for half of the memory, so that whoever sends what it announces never stands behind those who do not.
 type frameClaim struct {
-	size     int // bytes
+	size     int    // bytes
+	from     *share // whose they are
 	stranger bool
 }
 
@@ -39,30 +40,30 @@ func (f frameClaim) room(come int) int {
 }
 
 // queues is where a claim queues, one after the other in this order, so that whoever waits in one of them waits for those in later ones and for nobody in earlier ones. Unused places are nil.
-func (s *Server) queues(f frameClaim) [3]*budget {
-	q := [3]*budget{2: &s.budget}
+func (f frameClaim) queues() [3]*budget {
+	q := [3]*budget{2: f.from.frames}
 	if f.stranger {
-		q[0] = &s.strangers
+		q[0] = f.from.strangers
 	}
 	if f.size > largeFrame {
-		q[1] = &s.large
+		q[1] = f.from.large
 	}
 	return q
 }
 
 // acquireFrame waits for memory to hold a frame; false if the connection or the server ended first. Nothing of either budget may be held meanwhile.
 func (s *Server) acquireFrame(f frameClaim, gone <-chan struct{}) bool {
-	return s.takeFrame(f, func(b *budget) bool { return b.acquire(f.size, gone, s.stop) })
+	return f.take(func(b *budget) bool { return b.acquire(f.size, gone, s.stop) })
 }
 
-// tryAcquireFrame is acquireFrame without waiting.
-func (s *Server) tryAcquireFrame(f frameClaim) bool {
-	return s.takeFrame(f, func(b *budget) bool { return b.tryAcquire(f.size) })
+// tryAcquire is acquireFrame without waiting.
+func (f frameClaim) tryAcquire() bool {
+	return f.take(func(b *budget) bool { return b.tryAcquire(f.size) })
 }
 
-// takeFrame takes of all queues, or of none.
-func (s *Server) takeFrame(f frameClaim, take func(*budget) bool) bool {
-	q := s.queues(f)
+// take takes of all queues, or of none.
+func (f frameClaim) take(take func(*budget) bool) bool {
+	q := f.queues()
 	for i, b := range q {
 		if b == nil || take(b) {
 			continue
@@ -73,8 +74,8 @@ func (s *Server) takeFrame(f frameClaim, take func(*budget) bool) bool {
 	return true
 }
 
-func (s *Server) releaseFrame(f frameClaim) {
-	q := s.queues(f)
+func (f frameClaim) release() {
+	q := f.queues()
 	giveBack(q[:], f.size)
 }
 
@@ -119,11 +120,11 @@ func replyHold(c *Conn) *hold { return &c.out.hold }
 func anyHold(*hold) bool         { return true }
 func strangersHold(h *hold) bool { return h.stranger.Load() }
 
-// reclaim closes connections that are late until need bytes come back, those that hold most first.
-func (s *Server) reclaim(of func(*Conn) *hold, useful func(*hold) bool, need int64) {
+// reclaim closes connections of a share that are late until need bytes come back, those that hold most first.
+func (s *Server) reclaim(from *share, of func(*Conn) *hold, useful func(*hold) bool, need int64) {
 	now := time.Now()
 	s.mu.Lock()
-	late := slices.DeleteFunc(s.conns.all(), func(c *Conn) bool { return !of(c).late(now) || !useful(of(c)) })
+	late := slices.DeleteFunc(s.conns.all(), func(c *Conn) bool { return c.share() != from || !of(c).late(now) || !useful(of(c)) })
 	s.mu.Unlock()
 	slices.SortFunc(late, func(a, b *Conn) int { return cmp.Compare(of(b).bytes.Load(), of(a).bytes.Load()) })
 	for _, c := range late {

@@ -82,7 +82,7 @@ func (c *Conn) frameSize(b []byte) (int, error) {
 		return 0, nil
 	}
 	key := int16(binary.BigEndian.Uint16(b[lengthSize:]))
-	if limit := c.server.o.MaxFrame(key); int64(length) > int64(limit) {
+	if limit := c.maxFrame(key); int64(length) > int64(limit) {
 		return 0, fmt.Errorf("frame length %d is more than the %d bytes allowed for API key %d", length, limit, key)
 	}
 	return lengthSize + int(length), nil
@@ -254,11 +254,11 @@ func (c *Conn) keep(used int) error {
 // could end in a deadlock. What is held meanwhile is no more than what was received. A frame that there is no slot for yet waits for one before it takes memory.
 func (c *Conn) moveToLarger(rest []byte, size int) error {
 	in := &c.in
-	in.uncharge(c)
+	in.uncharge()
 	if err := c.awaitSlot(); err != nil {
 		return err
 	}
-	claim := frameClaim{size: classSize(classFor(max(size, in.usual))), stranger: size > growth*in.largest}
+	claim := c.claim(classSize(classFor(max(size, in.usual))), size > growth*in.largest)
 	asked := time.Now()
 	if err := c.acquireFrame(claim); err != nil {
 		return err
@@ -274,7 +274,7 @@ func (c *Conn) moveToLarger(rest []byte, size int) error {
 
 // acquireFrame takes memory for a frame. If it has to wait for it, the pass ends first: its replies hold memory too.
 func (c *Conn) acquireFrame(f frameClaim) error {
-	if c.server.tryAcquireFrame(f) {
+	if f.tryAcquire() {
 		return nil
 	}
 	c.endPass()

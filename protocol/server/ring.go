@@ -137,6 +137,9 @@ func (c *Conn) publish(call *Call) error {
 	}
 	call.Body = nil
 	call.returned = true
+	if call.closeErr != nil {
+		return &closeError{call.closeErr}
+	}
 	return nil
 }
 

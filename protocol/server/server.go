@@ -36,6 +36,13 @@ type Options struct {
 	// MemoryBudget bounds the bytes of frames held by the whole node; half as much again is for replies that have not left. Who waits for either, see pressure.go.
 	MemoryBudget                        int64
 	MaxConnections, MaxConnectionsPerIP int
+	// MaxPeers is how many connections of the cluster's nodes have slots of their own, beyond both limits; zero: none. PeerMemory bounds what such connections hold, besides MemoryBudget;
+	// zero: an eighth of that. MaxPeerFrame is MaxFrame for them; nil: the same. See peers.go.
+	MaxPeers     int
+	PeerMemory   int64
+	MaxPeerFrame func(key int16) int
+	// PeerEnded is told when a node's connection has ended, and why; on its reader's goroutine, which must not wait. Nil: nobody is.
+	PeerEnded func(c *Conn, cause error)
 	// FirstByteTimeout is how long a new connection may stay silent; FrameTimeout how long a frame may take (plus a second per 64 KiB of it);
 	// IdleTimeout closes a connection without requests, read or parked (connections.max.idle.ms); WriteTimeout one that takes no byte of its replies.
 	FirstByteTimeout, FrameTimeout, IdleTimeout, WriteTimeout time.Duration
@@ -44,6 +51,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	setDefault(&o.MemoryBudget, 256<<20)
+	setDefault(&o.PeerMemory, o.MemoryBudget/8)
 	setDefault(&o.MaxConnections, 100_000)
 	setDefault(&o.MaxConnectionsPerIP, o.MaxConnections)
 	setDefault(&o.FirstByteTimeout, 10*time.Second)
@@ -78,6 +86,8 @@ type Server struct {
 	strangers budget
 	replies   budget        // of replies, and of what calls keep while they are parked
 	makers    chan struct{} // a token for each call between AwaitRoom and the end of its Dispatch
+	clients   share         // of all of these
+	peers     share         // and of others of their kind
 	nextID    atomic.Uint64
 	stop      chan struct{} // closed when Shutdown begins
 	running   sync.WaitGroup
@@ -97,14 +107,16 @@ func New(o Options) *Server {
 		stop:      make(chan struct{}),
 		makers:    make(chan struct{}, runtime.GOMAXPROCS(0)),
 		listeners: map[net.Listener]struct{}{},
-		conns:     connections{max: o.MaxConnections, maxPerIP: o.MaxConnectionsPerIP},
+		conns:     connections{max: o.MaxConnections, maxPerIP: o.MaxConnectionsPerIP, maxPeers: o.MaxPeers},
 	}
 	s.budget.total, s.budget.gauge = o.MemoryBudget, o.Metrics.setRequestMemory
-	s.budget.reclaim = func(need int64) { s.reclaim(frameHold, anyHold, need) }
+	s.clients = share{frames: &s.budget, large: &s.large, strangers: &s.strangers, replies: &s.replies, makers: s.makers}
+	s.peers = newShare(s, o.PeerMemory)
+	s.budget.reclaim = func(need int64) { s.reclaim(&s.clients, frameHold, anyHold, need) }
 	s.large.total, s.large.reclaim = o.MemoryBudget/4*3, s.budget.reclaim
-	s.strangers.total, s.strangers.reclaim = o.MemoryBudget/2, func(need int64) { s.reclaim(frameHold, strangersHold, need) }
+	s.strangers.total, s.strangers.reclaim = o.MemoryBudget/2, func(need int64) { s.reclaim(&s.clients, frameHold, strangersHold, need) }
 	s.replies.total, s.replies.gauge = o.MemoryBudget/2, o.Metrics.setReplyMemory
-	s.replies.reclaim = func(int64) { s.reclaim(replyHold, anyHold, math.MaxInt64) } // what is missing says nothing of how many wait
+	s.replies.reclaim = func(int64) { s.reclaim(&s.clients, replyHold, anyHold, math.MaxInt64) } // what is missing says nothing of how many wait
 	return s
 }
 
@@ -159,8 +171,9 @@ func (s *Server) accept(nc net.Conn, listener string) {
 	c := newConn(s, nc, listener)
 	s.mu.Lock()
 	err := ErrShutdown
+	var evicted *Conn
 	if !s.stopped {
-		err = s.conns.add(c)
+		evicted, err = s.conns.add(c)
 	}
 	if err == nil {
 		s.running.Add(1)
@@ -173,6 +186,10 @@ func (s *Server) accept(nc net.Conn, listener string) {
 		return
 	}
 	s.o.Metrics.connection(1)
+	if evicted != nil {
+		s.o.Metrics.refuse()
+		evicted.kill(errTooManyConnections)
+	}
 	go c.run()
 }
 

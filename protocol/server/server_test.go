@@ -145,7 +145,8 @@ func (f *fixture) end() {
 
 func (f *fixture) nothingIsHeld() {
 	f.t.Helper()
-	for name, b := range map[string]*budget{"frames": &f.budget, "large frames": &f.large, "replies": &f.replies} {
+	for name, b := range map[string]*budget{"frames": &f.budget, "large frames": &f.large, "strangers": &f.strangers, "replies": &f.replies,
+		"nodes' frames": f.peers.frames, "nodes' large frames": f.peers.large, "nodes' replies": f.peers.replies} {
 		b.mu.Lock()
 		if b.used != 0 || len(b.waiters) != 0 {
 			f.t.Errorf("budget of %s: %d bytes are held, %d wait", name, b.used, len(b.waiters))
@@ -154,8 +155,8 @@ func (f *fixture) nothingIsHeld() {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.conns.open) != 0 || len(f.conns.perIP) != 0 {
-		f.t.Errorf("%d connections, %d addresses are left", len(f.conns.open), len(f.conns.perIP))
+	if cs := &f.conns; len(cs.open) != 0 || len(cs.perIP) != 0 || cs.clients != 0 || cs.peers != 0 || len(cs.proving) != 0 {
+		f.t.Errorf("%d connections, %d addresses, %d clients, %d nodes, %d on probation are left", len(cs.open), len(cs.perIP), cs.clients, cs.peers, len(cs.proving))
 	}
 }
 
