@@ -43,6 +43,7 @@ var Rules = []Rule{
 	{"controller/sabotage", nil, "planted bugs know nothing: one line where the right thing is done asks whether to do it"},
 	{"controller/quorum", []string{"protocol", "protocol/config", "log", "log/...", "controller/record", "controller/image", "controller/decide", "controller/raftlog", "controller/sabotage"},
 		"a machine: it knows no goroutine, clock or connection; its disk is the raft log"},
+	{"controller/liveness", []string{"protocol", "controller/image", "controller/decide"}, "a machine: it is told what was heard and what was decided; who asks brokers is not its business"},
 	{"controller/raftnet", []string{"protocol", "protocol/peer", "protocol/client"}, "carries messages: it knows members by raft id and address, and neither the machine nor the image"},
 	{"controller", []string{"protocol", "protocol/config", "log", "log/...", "controller/..."}, "the driver knows the quorum, not the partitions that follow it"},
 	{"replica", []string{"protocol", "protocol/config", "log", "log/...", "controller/image", "controller/record"},
