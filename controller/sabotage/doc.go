@@ -1,11 +1,13 @@
-// Package sabotage plants the bugs of the metadata quorum that the simulator must find (integration/sim). A build with the tag "sabotage" has the one that the environment variable OTTLA_SABOTAGE
-// names; in every other build On is false and the compiler drops what stands behind it.
-//
-// It does no I/O and knows nothing of ours. Each bug is one line where the right thing is done: see who calls On.
+// Package sabotage names the bugs of the metadata quorum that the simulator must find (integration/sim). They are planted as those of the log are: see log/sabotage.
 package sabotage
 
+import "ottla/log/sabotage"
+
 // Bug is a planted bug, by the name that OTTLA_SABOTAGE gives it.
-type Bug string
+type Bug = sabotage.Bug
+
+// On tells whether the bug is planted in this process.
+func On(b Bug) bool { return sabotage.On(b) }
 
 const (
 	// VoteBeforePersist: term and vote are written without waiting for the disk.

@@ -40,7 +40,7 @@ var Rules = []Rule{
 	{"controller/decide", []string{"protocol", "protocol/config", "controller/record", "controller/image", "controller/placement"}, "decisions are pure: no clock, no I/O, no raft"},
 	{"controller/raftlog", []string{"protocol", "log", "log/...", "controller/sabotage"}, "the raft log is a Kafka log"},
 	{"controller/kraft", []string{"protocol", "log", "log/..."}, "reads what Apache Kafka has left on disk: batches and names, and nothing of our own metadata"},
-	{"controller/sabotage", nil, "planted bugs know nothing: one line where the right thing is done asks whether to do it"},
+	{"controller/sabotage", []string{"log/sabotage"}, "the names of bugs; the log's say how they are planted"},
 	{"controller/quorum", []string{"protocol", "protocol/config", "log", "log/...", "controller/record", "controller/image", "controller/decide", "controller/raftlog", "controller/sabotage"},
 		"a machine: it knows no goroutine, clock or connection; its disk is the raft log"},
 	{"controller/liveness", []string{"protocol", "controller/image", "controller/decide"}, "a machine: it is told what was heard and what was decided; who asks brokers is not its business"},
