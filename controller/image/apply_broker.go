@@ -58,7 +58,7 @@ func (e *editor) unregister(k *record.BrokerUnregistration) {
 	b := e.incarnation(k.Id, k.Epoch)
 	n, _ := e.next.searchBroker(b.ID)
 	e.next.brokers = slices.Delete(slices.Clone(e.next.brokers), n, n+1)
-	e.touch(b.ID)
+	touch(&e.touchedBrokers, b.ID)
 }
 
 // incarnation is the registered broker that a record means.
@@ -72,19 +72,23 @@ func (e *editor) incarnation(id int32, epoch int64) *Broker {
 
 func (e *editor) putBroker(b *Broker) {
 	n, found := e.next.searchBroker(b.ID)
-	brokers := slices.Clone(e.next.brokers)
-	if found {
-		brokers[n] = b
-	} else {
-		brokers = slices.Insert(brokers, n, b)
-	}
-	e.next.brokers = brokers
-	e.touch(b.ID)
+	e.next.brokers = put(e.next.brokers, n, found, b)
+	touch(&e.touchedBrokers, b.ID)
 }
 
-func (e *editor) touch(id protocol.BrokerID) {
-	if e.touchedBrokers == nil {
-		e.touchedBrokers = make(map[protocol.BrokerID]struct{})
+// put is a copy of list with v at n: in the place of what is there if found, else before it.
+func put[T any](list []T, n int, found bool, v T) []T {
+	list = slices.Clone(list)
+	if !found {
+		return slices.Insert(list, n, v)
 	}
-	e.touchedBrokers[id] = struct{}{}
+	list[n] = v
+	return list
+}
+
+func touch(touched *map[protocol.BrokerID]struct{}, id protocol.BrokerID) {
+	if *touched == nil {
+		*touched = make(map[protocol.BrokerID]struct{})
+	}
+	(*touched)[id] = struct{}{}
 }

@@ -13,14 +13,8 @@ func (e *editor) registerController(k *record.ControllerRegistration) {
 		Endpoints: endpoints(k.Endpoints), Features: featureRanges(k.Features),
 	}
 	n, found := e.next.searchController(c.ID)
-	controllers := slices.Clone(e.next.controllers)
-	if found {
-		controllers[n] = c
-	} else {
-		controllers = slices.Insert(controllers, n, c)
-	}
-	e.next.controllers = controllers
-	e.touchController(c.ID)
+	e.next.controllers = put(e.next.controllers, n, found, c)
+	touch(&e.touchedControllers, c.ID)
 }
 
 func (e *editor) unregisterController(k *record.ControllerUnregistration) {
@@ -30,12 +24,5 @@ func (e *editor) unregisterController(k *record.ControllerUnregistration) {
 		e.bug("controller %d unregistered, but it is not registered", id)
 	}
 	e.next.controllers = slices.Delete(slices.Clone(e.next.controllers), n, n+1)
-	e.touchController(id)
-}
-
-func (e *editor) touchController(id protocol.BrokerID) {
-	if e.touchedControllers == nil {
-		e.touchedControllers = make(map[protocol.BrokerID]struct{})
-	}
-	e.touchedControllers[id] = struct{}{}
+	touch(&e.touchedControllers, id)
 }
