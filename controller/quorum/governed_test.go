@@ -13,12 +13,9 @@ import (
 // TestGovernedThroughFaults: nodes die, lose power, lose their disks and one another, for longer than it takes to be replaced. What was answered is in every image, there are never two or four
 // voters, and in the end there are three, which all nodes agree on.
 func TestGovernedThroughFaults(t *testing.T) {
-	seeds := uint64(8)
-	if testing.Short() {
-		seeds = 3
-	}
+	const seeds = 8
 	sets := 0
-	for seed := range seeds {
+	for seed := range uint64(seeds) {
 		c := newCluster(t, 1000+seed)
 		c.govern, c.entries = true, 30
 		for n := range 5 {
@@ -37,7 +34,7 @@ func TestGovernedThroughFaults(t *testing.T) {
 		sets += len(f.sets)
 	}
 	t.Logf("%d seeds, %d sets of voters", seeds, sets)
-	if sets < 2*int(seeds) {
+	if sets < 2*seeds {
 		t.Errorf("only %d sets of voters in %d seeds", sets, seeds)
 	}
 }
