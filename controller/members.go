@@ -2,8 +2,10 @@ package controller
 
 import (
 	"context"
+	"time"
 
 	"ottla/controller/quorum"
+	"ottla/protocol"
 )
 
 // RaftID is this node's in the quorum, for as long as it has its folder.
@@ -25,6 +27,11 @@ func (c *Controller) Unreachable(raftID uint64) {
 // SnapshotSent says what became of a snapshot for a member: all of it left, or it will not.
 func (c *Controller) SnapshotSent(raftID uint64, sent bool) {
 	c.tell(func(m *quorum.Machine) { m.SnapshotSent(raftID, sent) })
+}
+
+// Lost says that the process of a broker's incarnation is known to be gone: see quorum.Machine.Lost.
+func (c *Controller) Lost(id protocol.BrokerID, epoch protocol.BrokerEpoch) {
+	c.tell(func(m *quorum.Machine) { m.Lost(time.Now(), id, epoch) })
 }
 
 // tell has the driver call f, unless it has ended.

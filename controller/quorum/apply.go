@@ -43,6 +43,7 @@ func (q *Machine) apply(e *pb.Entry) error {
 	}
 	q.snapshot.bytes += int64(len(e.GetData()))
 	q.noteRegistered(delta)
+	q.noteBrokers(delta)
 	q.publish(delta)
 	q.answer()
 	return nil

@@ -34,6 +34,8 @@ type cluster struct {
 	entries uint64
 	// govern has the leader look after the members.
 	govern bool
+	// session is that of brokers, of those that are opened next; zero: they do not expire.
+	session time.Duration
 	// watching is called after every tick.
 	watching func()
 }
@@ -122,7 +124,7 @@ func (n *node) open() error {
 		Storage: storage, NodeID: n.id, ClusterID: "the-cluster", Join: n.join, Govern: n.c.govern, Features: decide.Founding(),
 		Publish:    func(img *image.Image, _ *image.Delta) { n.shown, n.deltas = img, n.deltas+1 },
 		NewTopicID: protocol.NewID, Rand: rand.New(rand.NewPCG(1, uint64(n.id))), Logger: quiet, Metrics: NewMetrics(nil),
-		SnapshotEntries: n.c.entries, SnapshotBytes: 20 << 20,
+		Session: n.c.session, SnapshotEntries: n.c.entries, SnapshotBytes: 20 << 20,
 	})
 	if err == nil {
 		n.raftID = n.RaftID()

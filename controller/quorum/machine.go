@@ -62,6 +62,7 @@ type Machine struct {
 	heard      hearing
 	succession succession
 	review     review
+	sessions   sessions
 }
 
 // submission is a request that is to be decided.
@@ -83,7 +84,7 @@ type Ready struct {
 //
 // Errors: ErrOtherCluster; those of the storage.
 func Open(o Options) (*Machine, error) {
-	q := &Machine{o: o, storage: o.Storage, committed: image.Empty(), conf: &pb.ConfState{}, catchUp: newCatchUp(), shipped: make(shipments)}
+	q := &Machine{o: o, storage: o.Storage, committed: image.Empty(), conf: &pb.ConfState{}, catchUp: newCatchUp(), shipped: make(shipments), sessions: newSessions(o.Session)}
 	q.o.setDefaults()
 	if err := q.begin(); err != nil {
 		return nil, err
@@ -174,6 +175,7 @@ func (q *Machine) Ready(now time.Time) (Ready, error) {
 			return Ready{}, err
 		}
 		q.askCommit()
+		q.beginSessions()
 		q.decideWaiting()
 		q.askConfirmation()
 		q.endJoint()
@@ -189,11 +191,18 @@ func (q *Machine) Ready(now time.Time) (Ready, error) {
 	return rd, nil
 }
 
-// Deadline is when Expire wants to be called; zero for never. A sole voter has nobody to wait for.
-func (q *Machine) Deadline() time.Time { return q.tick }
+// Deadline is when Expire wants to be called; zero for never. A sole voter has nobody to wait for but brokers.
+func (q *Machine) Deadline() time.Time {
+	at := q.sessionsDeadline()
+	if at.IsZero() || !q.tick.IsZero() && q.tick.Before(at) {
+		return q.tick
+	}
+	return at
+}
 
-// Expire tells raft that time has passed. Ticks that were missed, because the process slept or the disk did, are not made up for: who was away too long has no say in who is to lead.
+// Expire tells raft that time has passed, and ends the sessions of brokers that are over. Ticks that were missed, because the process slept or the disk did, are not made up for: who was away too long has no say in who is to lead.
 func (q *Machine) Expire(now time.Time) {
+	q.expireSessions(now)
 	if q.tick.IsZero() || now.Before(q.tick) {
 		return
 	}
@@ -318,6 +327,7 @@ func (q *Machine) decideWaiting() {
 		return
 	}
 	q.found()
+	q.fenceExpired()
 	n := 0
 	for ; n < len(q.waiting) && q.mayPropose(); n++ {
 		q.decideOne(&q.waiting[n])

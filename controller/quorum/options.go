@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"ottla/controller/decide"
 	"ottla/controller/image"
 	"ottla/controller/raftlog"
 	"ottla/controller/record"
@@ -29,8 +28,8 @@ type Options struct {
 	// Govern has the leader look after the members: who is registered as a controller becomes one (members.go), and records are written in the newest format that all nodes read.
 	// Without it, members change by ChangeMembers and by requests only.
 	Govern bool
-	// Sessions tells decisions which brokers are alive; nil: nobody knows.
-	Sessions decide.Sessions
+	// Session is for how long a broker may be silent before the leader takes it out of service (broker.session.timeout.ms). Zero: for ever, and nobody knows who is alive.
+	Session time.Duration
 
 	// Features are finalized when the cluster is founded: name to level.
 	Features map[string]int16

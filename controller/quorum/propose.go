@@ -88,17 +88,27 @@ func (q *Machine) decideOne(s *submission) {
 		}
 		return
 	}
-	env := decide.Env{
-		At: protocol.Offset(q.lastIndex + 1), Static: q.o.Static, Rand: q.o.Rand, NewTopicID: q.o.NewTopicID, Sessions: q.o.Sessions, Voter: q.isVoter,
-	}
-	outcome, err := decide.Decide(env, q.speculative, q.now, s.principal, s.request)
+	outcome, err := decide.Decide(q.env(), q.speculative, q.now, s.principal, s.request)
 	p := pending{reply: outcome.Reply, err: err, done: s.done}
 	if err != nil || len(outcome.Records) == 0 {
+		if err == nil {
+			q.noteDecided(protocol.NoOffset, s.request, outcome.Reply)
+		}
 		q.park(p)
 		return
 	}
+	at := protocol.Offset(q.lastIndex + 1)
 	if err := q.proposeAll(p, outcome.Records, outcome.Divisible); err != nil {
 		s.done(nil, err)
+		return
+	}
+	q.noteDecided(at, s.request, outcome.Reply)
+}
+
+// env is what a decision needs to know now.
+func (q *Machine) env() decide.Env {
+	return decide.Env{
+		At: protocol.Offset(q.lastIndex + 1), Static: q.o.Static, Rand: q.o.Rand, NewTopicID: q.o.NewTopicID, Sessions: q.sessions.known(), Voter: q.isVoter,
 	}
 }
 
