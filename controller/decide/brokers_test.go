@@ -107,3 +107,7 @@ func (c *cluster) updateFeatures(l line, items []line) string {
 	}
 	return c.decide(req)
 }
+
+func (c *cluster) join(l line, _ []line) string {
+	return c.decide(&JoinRequest{protocol.Node{ID: protocol.BrokerID(numbers(l.keys[0])[0]), Directory: id(l.args["dir"])}})
+}

@@ -34,6 +34,7 @@ import (
 //	voters ID …
 //	register-controller ID raft=N dir=A            items: NAME min=N max=N of a feature
 //	unregister-controller ID
+//	join ID dir=A                                  -1: any
 //	raise-format                                   as far as the registered nodes allow
 //	update-features [version=V] [validate]         items: NAME level=N [kind=N] [downgrade]
 //	metadata                                       a request that is not decided here
@@ -68,6 +69,7 @@ var commands = map[string]func(*cluster, line, []line) string{
 	"voters":                (*cluster).setVoters,
 	"register-controller":   (*cluster).registerController,
 	"unregister-controller": (*cluster).unregisterController,
+	"join":                  (*cluster).join,
 	"raise-format":          (*cluster).raiseFormat,
 	"update-features":       (*cluster).updateFeatures,
 	"metadata":              func(c *cluster, _ line, _ []line) string { return c.decide(kmsg.NewPtrMetadataRequest()) },

@@ -65,6 +65,8 @@ func Decide(env Env, v *image.Image, now time.Time, p protocol.Principal, req km
 		return d.updateFeatures(r)
 	case *kmsg.ControllerRegistrationRequest:
 		return d.registerController(r)
+	case *JoinRequest:
+		return d.join(r)
 	case *kmsg.UnregisterControllerRequest:
 		return d.unregisterController(r)
 	}

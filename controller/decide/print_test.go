@@ -118,6 +118,8 @@ func printReply(reply kmsg.Response) string {
 		fmt.Fprintln(&b, result(r.ErrorCode, r.ErrorMessage))
 	case *kmsg.UnregisterControllerResponse:
 		fmt.Fprintln(&b, result(r.ErrorCode, r.ErrorMessage))
+	case *JoinResponse:
+		fmt.Fprintf(&b, "%s: node %d\n", result(protocol.ErrorCode(r.Err), protocol.ErrorMessage(r.Err)), r.ID)
 	case *kmsg.UpdateFeaturesResponse:
 		fmt.Fprintln(&b, result(r.ErrorCode, r.ErrorMessage))
 		for _, f := range r.Results {

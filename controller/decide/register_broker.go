@@ -27,7 +27,14 @@ func (d *decision) registerBroker(req *kmsg.BrokerRegistrationRequest) (Outcome,
 	id := protocol.BrokerID(req.BrokerID)
 	was := d.view.Broker(id)
 	amends := was != nil && was.Incarnation == protocol.ID(req.IncarnationID)
+	online := make([]protocol.DirectoryID, len(req.LogDirs))
+	for n, dir := range req.LogDirs {
+		online[n] = dir
+	}
 	err := d.checkRegistration(req)
+	if err == nil {
+		err = d.checkAssigned(id, online)
+	}
 	if err == nil && was != nil && !amends && d.sessions().Alive(id) {
 		err = protocol.Errorf(kerr.DuplicateBrokerRegistration, "Another broker is registered with that broker id.")
 	}
@@ -42,10 +49,6 @@ func (d *decision) registerBroker(req *kmsg.BrokerRegistrationRequest) (Outcome,
 		return d.divisible(resp)
 	}
 	resp.BrokerEpoch, k.Fenced = int64(d.At), id != d.view.ControllerID()
-	online := make([]protocol.DirectoryID, len(req.LogDirs))
-	for n, dir := range req.LogDirs {
-		online[n] = dir
-	}
 	(&standing{decision: d, broker: id, leads: !k.Fenced, online: online, fresh: true}).settle()
 	return d.divisible(resp)
 }

@@ -37,7 +37,7 @@ func member(req *kmsg.ControllerRegistrationRequest) (raftID uint64, directory p
 	return raftID, directory, ok && raftID != 0 && !directory.IsZero()
 }
 
-// registerController decides key 70. Who registers as it is registered writes nothing. A node that comes with another directory, and so with another raft id, takes
+// registerController decides key 70. A process registers its broker and its controller under one incarnation id: while the broker's session lasts, no other process takes its place. Who registers as it is registered writes nothing. A node that comes with another directory, and so with another raft id, takes
 // the place of the one before: that one's disk is gone, and the quorum removes its raft id.
 func (d *decision) registerController(req *kmsg.ControllerRegistrationRequest) (Outcome, error) {
 	resp := req.ResponseKind().(*kmsg.ControllerRegistrationResponse)
@@ -62,6 +62,12 @@ func (d *decision) controllerRegistration(req *kmsg.ControllerRegistrationReques
 	case req.ControllerID < 0 || len(req.Listeners) > maxEndpoints || len(req.Features) > maxFeatures:
 		return nil, kerr.InvalidRequest
 	}
+	if err := d.checkAssigned(protocol.BrokerID(req.ControllerID), []protocol.DirectoryID{directory}); err != nil {
+		return nil, err
+	}
+	if b := d.view.Broker(protocol.BrokerID(req.ControllerID)); b != nil && b.Incarnation != protocol.ID(req.IncarnationID) && d.sessions().Alive(b.ID) {
+		return nil, protocol.Errorf(kerr.DuplicateBrokerRegistration, "Another process is registered as node %d.", b.ID)
+	}
 	for _, c := range d.view.Controllers() {
 		if int32(c.ID) != req.ControllerID && (c.RaftID == raftID || c.Directory == directory) {
 			return nil, protocol.Errorf(kerr.InvalidRequest, "Controller %d is already registered with directory %v", c.ID, c.Directory)
@@ -84,10 +90,12 @@ func (d *decision) controllerRegistration(req *kmsg.ControllerRegistrationReques
 func (d *decision) unregisterController(req *kmsg.UnregisterControllerRequest) (Outcome, error) {
 	resp := req.ResponseKind().(*kmsg.UnregisterControllerResponse)
 	var err error
-	switch id := protocol.BrokerID(req.ControllerID); {
+	id := protocol.BrokerID(req.ControllerID)
+	c := d.view.Controller(id)
+	switch {
 	case d.Voter != nil && d.Voter(id):
 		err = protocol.Errorf(kerr.InvalidRequest, "Cannot unregister controller %d because it is part of the voter set.", id)
-	case d.view.Controller(id) == nil:
+	case c == nil:
 		err = protocol.Errorf(kerr.ControllerIDNotRegistered, "Controller ID %d is not currently registered.", id)
 	}
 	if err != nil {
@@ -96,6 +104,7 @@ func (d *decision) unregisterController(req *kmsg.UnregisterControllerRequest) (
 	}
 	none := ""
 	resp.ErrorMessage = &none
+	d.retire(id, c.Directory)
 	d.records = append(d.records, record.Of(&record.ControllerUnregistration{NodeId: req.ControllerID}))
 	return d.outcome(resp, false)
 }

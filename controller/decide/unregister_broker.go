@@ -19,6 +19,9 @@ func (d *decision) unregisterBroker(req *kmsg.UnregisterBrokerRequest) (Outcome,
 		return d.outcome(resp, false)
 	}
 	(&standing{decision: d, broker: b.ID, online: b.Dirs}).settle()
+	if len(b.Dirs) > 0 {
+		d.retire(b.ID, b.Dirs[0])
+	}
 	d.records = append(d.records, record.Of(&record.BrokerUnregistration{Id: req.BrokerID, Epoch: int64(b.Epoch)}))
 	return d.divisible(resp)
 }

@@ -36,7 +36,7 @@ func (i *Image) edit(at protocol.Offset, term protocol.Term) *editor {
 		old: i, at: at,
 		next: &Image{
 			term: term, offset: at, clusterID: i.clusterID, controller: i.controller, partitions: i.partitions,
-			brokers: i.brokers, controllers: i.controllers, features: i.features, producers: i.producers,
+			brokers: i.brokers, controllers: i.controllers, features: i.features, producers: i.producers, assigned: i.assigned,
 		},
 		topics: edit(i.topics), byID: edit(i.byID), alike: edit(i.alike), configs: edit(i.configs),
 	}
@@ -84,6 +84,8 @@ func (e *editor) apply(r *record.Record) {
 		e.registerController(k.ControllerRegistration)
 	case *record.Record_ControllerUnregistration:
 		e.unregisterController(k.ControllerUnregistration)
+	case *record.Record_NodeAssignment:
+		e.assign(k.NodeAssignment)
 	case *record.Record_Topic:
 		e.createTopic(k.Topic)
 	case *record.Record_Partition:

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"maps"
 	"slices"
 
 	"ottla/controller/record"
@@ -25,4 +26,13 @@ func (e *editor) unregisterController(k *record.ControllerUnregistration) {
 	}
 	e.next.controllers = slices.Delete(slices.Clone(e.next.controllers), n, n+1)
 	touch(&e.touchedControllers, id)
+}
+
+func (e *editor) assign(k *record.NodeAssignment) {
+	m := maps.Clone(e.next.assigned)
+	if m == nil {
+		m = make(map[protocol.BrokerID]protocol.DirectoryID)
+	}
+	m[protocol.BrokerID(k.NodeId)] = protocol.DirectoryID(k.DirectoryId)
+	e.next.assigned = m
 }

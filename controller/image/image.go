@@ -30,6 +30,7 @@ type Image struct {
 	controllers []*Controller // sorted by id
 	features    map[string]int16
 	producers   protocol.ProducerID // the next one not given out
+	assigned    map[protocol.BrokerID]protocol.DirectoryID
 
 	// byName is made by the first reader who wants it: a cache, no state.
 	byName atomic.Pointer[[]*Topic]
@@ -172,6 +173,22 @@ func (i *Image) Controller(id protocol.BrokerID) *Controller {
 
 func (i *Image) searchController(id protocol.BrokerID) (int, bool) {
 	return sort.Find(len(i.controllers), func(n int) int { return cmp.Compare(id, i.controllers[n].ID) })
+}
+
+// Assigned is the directory that a node id was bound to when its node joined, registered or not by now; false if nobody has joined under it.
+func (i *Image) Assigned(id protocol.BrokerID) (protocol.DirectoryID, bool) {
+	directory, ok := i.assigned[id]
+	return directory, ok
+}
+
+// AssignedTo is the node id that is bound to a directory; false if none is.
+func (i *Image) AssignedTo(directory protocol.DirectoryID) (protocol.BrokerID, bool) {
+	for id, d := range i.assigned {
+		if d == directory {
+			return id, true
+		}
+	}
+	return protocol.NoBroker, false
 }
 
 // Config is what is set for a topic, a broker ("" is the cluster default) or a group; nil if nothing is. Not to be modified.

@@ -26,13 +26,14 @@ type history struct {
 	brokers     map[protocol.BrokerID]Broker
 	controllers map[protocol.BrokerID]Controller
 	feature     map[string]int16
+	assigned    map[protocol.BrokerID]protocol.DirectoryID
 	next        protocol.ProducerID
 }
 
 func newHistory(seed uint64) *history {
 	return &history{
 		r: rand.New(rand.NewPCG(seed, 5)), topics: map[string]Topic{}, configs: map[resource]map[string]string{},
-		brokers: map[protocol.BrokerID]Broker{}, controllers: map[protocol.BrokerID]Controller{}, feature: map[string]int16{},
+		brokers: map[protocol.BrokerID]Broker{}, controllers: map[protocol.BrokerID]Controller{}, feature: map[string]int16{}, assigned: map[protocol.BrokerID]protocol.DirectoryID{},
 	}
 }
 
@@ -225,7 +226,11 @@ func (h *history) control() *record.Record {
 }
 
 func (h *history) small() []*record.Record {
-	switch h.r.IntN(3) {
+	switch h.r.IntN(4) {
+	case 3:
+		id, directory := protocol.BrokerID(h.r.IntN(9)), h.id()
+		h.assigned[id] = directory
+		return []*record.Record{record.Of(&record.NodeAssignment{NodeId: int32(id), DirectoryId: directory[:]})}
 	case 0:
 		name, level := fmt.Sprintf("f%d", h.r.IntN(3)), int16(h.r.IntN(3))
 		h.feature[name] = level
@@ -290,6 +295,12 @@ func (h *history) matches(i *Image) error {
 	features := map[string]int16{}
 	for name, level := range i.Features() {
 		features[name] = level
+	}
+	for id := range protocol.BrokerID(9) {
+		got, ok := i.Assigned(id)
+		if want, bound := h.assigned[id]; got != want || ok != bound {
+			return fmt.Errorf("node id %d is bound to %v (%v), want %v", id, got, ok, want)
+		}
 	}
 	if !reflect.DeepEqual(features, h.feature) {
 		return fmt.Errorf("features %v, want %v", features, h.feature)

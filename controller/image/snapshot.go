@@ -2,6 +2,7 @@ package image
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 // Snapshot is a list of records that make an equal image out of Empty when applied at this offset and term, in one Apply or in several (record.Split).
 // Equal images give equal records.
 func (i *Image) Snapshot() []*record.Record {
-	rs := make([]*record.Record, 0, 4+len(i.features)+len(i.brokers)+len(i.controllers)+i.topics.count+i.partitions+i.configs.count)
+	rs := make([]*record.Record, 0, 4+len(i.assigned)+len(i.features)+len(i.brokers)+len(i.controllers)+i.topics.count+i.partitions+i.configs.count)
 	if i.clusterID != "" {
 		rs = append(rs, record.Of(&record.Cluster{Id: i.clusterID}))
 	}
@@ -27,6 +28,10 @@ func (i *Image) Snapshot() []*record.Record {
 	}
 	for _, c := range i.controllers {
 		rs = append(rs, record.Of(c.record()))
+	}
+	for _, id := range slices.Sorted(maps.Keys(i.assigned)) {
+		directory := i.assigned[id]
+		rs = append(rs, record.Of(&record.NodeAssignment{NodeId: int32(id), DirectoryId: directory[:]}))
 	}
 	if i.producers != 0 {
 		rs = append(rs, record.Of(&record.ProducerIDs{Next: int64(i.producers), BrokerId: int32(protocol.NoBroker), BrokerEpoch: -1}))

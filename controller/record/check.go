@@ -15,6 +15,8 @@ func check(r *Record) error {
 	case *Record_ControllerRegistration:
 		c := k.ControllerRegistration
 		return first(id("directory id", c.DirectoryId), checkEndpoints(c.Endpoints), checkFeatures(c.Features))
+	case *Record_NodeAssignment:
+		return id("directory id", k.NodeAssignment.DirectoryId)
 	case *Record_Topic:
 		return id("topic id", k.Topic.Id)
 	case *Record_Partition:

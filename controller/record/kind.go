@@ -35,6 +35,8 @@ func Of(kind proto.Message) *Record {
 		return &Record{Kind: &Record_ProducerIds{k}}
 	case *ControllerRegistration:
 		return &Record{Kind: &Record_ControllerRegistration{k}}
+	case *NodeAssignment:
+		return &Record{Kind: &Record_NodeAssignment{k}}
 	case *ControllerUnregistration:
 		return &Record{Kind: &Record_ControllerUnregistration{k}}
 	}

@@ -4,7 +4,7 @@ package record
 // nothing reads MinLevel.
 //
 //	1  kinds 1 to 12
-//	2  ControllerRegistration, ControllerUnregistration, in_controlled_shutdown
+//	2  ControllerRegistration, ControllerUnregistration, NodeAssignment, in_controlled_shutdown
 const Feature = "ottla.metadata"
 
 // The levels that this build reads and writes.
@@ -16,7 +16,7 @@ const (
 // Level is the lowest level of Feature at which r may be written.
 func Level(r *Record) int16 {
 	switch k := r.Kind.(type) {
-	case *Record_ControllerRegistration, *Record_ControllerUnregistration:
+	case *Record_ControllerRegistration, *Record_ControllerUnregistration, *Record_NodeAssignment:
 		return 2
 	case *Record_BrokerRegistration:
 		if k.BrokerRegistration.InControlledShutdown {

@@ -17,7 +17,7 @@ func TestLevelIsThatOfTheNewestPart(t *testing.T) {
 			later = append(later, string(m.WhichOneof(kinds()).Name()))
 		}
 	}
-	want := []string{"controller_registration", "controller_registration", "controller_unregistration", "broker_registration", "broker_fencing"}
+	want := []string{"controller_registration", "controller_registration", "controller_unregistration", "node_assignment", "broker_registration", "broker_fencing"}
 	if !slices.Equal(later, want) {
 		t.Errorf("of level 2: %v", later)
 	}

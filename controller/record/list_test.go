@@ -56,6 +56,7 @@ func every() []*Record {
 		}),
 		Of(&ControllerRegistration{NodeId: 2, DirectoryId: bytesOf(0x33, 16)}),
 		Of(&ControllerUnregistration{NodeId: 2}),
+		Of(&NodeAssignment{NodeId: 3, DirectoryId: bytesOf(0x44, 16)}),
 		Of(&BrokerRegistration{Id: 3, IncarnationId: bytesOf(0x33, 16), InControlledShutdown: true}),
 		Of(&BrokerFencing{Id: 3, Epoch: 7, InControlledShutdown: true}),
 	}

@@ -45,6 +45,7 @@ type Record struct {
 	//	*Record_ProducerIds
 	//	*Record_ControllerRegistration
 	//	*Record_ControllerUnregistration
+	//	*Record_NodeAssignment
 	Kind          isRecord_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -213,6 +214,15 @@ func (x *Record) GetControllerUnregistration() *ControllerUnregistration {
 	return nil
 }
 
+func (x *Record) GetNodeAssignment() *NodeAssignment {
+	if x != nil {
+		if x, ok := x.Kind.(*Record_NodeAssignment); ok {
+			return x.NodeAssignment
+		}
+	}
+	return nil
+}
+
 type isRecord_Kind interface {
 	isRecord_Kind()
 }
@@ -273,6 +283,10 @@ type Record_ControllerUnregistration struct {
 	ControllerUnregistration *ControllerUnregistration `protobuf:"bytes,14,opt,name=controller_unregistration,json=controllerUnregistration,proto3,oneof"` // from level 2 on
 }
 
+type Record_NodeAssignment struct {
+	NodeAssignment *NodeAssignment `protobuf:"bytes,15,opt,name=node_assignment,json=nodeAssignment,proto3,oneof"` // from level 2 on
+}
+
 func (*Record_Cluster) isRecord_Kind() {}
 
 func (*Record_ControllerChange) isRecord_Kind() {}
@@ -300,6 +314,8 @@ func (*Record_ProducerIds) isRecord_Kind() {}
 func (*Record_ControllerRegistration) isRecord_Kind() {}
 
 func (*Record_ControllerUnregistration) isRecord_Kind() {}
+
+func (*Record_NodeAssignment) isRecord_Kind() {}
 
 // Cluster is the first record of all: the cluster's birth.
 type Cluster struct {
@@ -1430,11 +1446,64 @@ func (x *ControllerUnregistration) GetNodeId() int32 {
 	return 0
 }
 
+// NodeAssignment binds a node id to a directory, before anything is registered under it. An id that was ever bound is given to nobody who does not ask for it. From level 2 on.
+type NodeAssignment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NodeId        int32                  `protobuf:"varint,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	DirectoryId   []byte                 `protobuf:"bytes,2,opt,name=directory_id,json=directoryId,proto3" json:"directory_id,omitempty"` // 16 bytes: of the node's first log directory
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeAssignment) Reset() {
+	*x = NodeAssignment{}
+	mi := &file_metadata_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeAssignment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeAssignment) ProtoMessage() {}
+
+func (x *NodeAssignment) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeAssignment.ProtoReflect.Descriptor instead.
+func (*NodeAssignment) Descriptor() ([]byte, []int) {
+	return file_metadata_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *NodeAssignment) GetNodeId() int32 {
+	if x != nil {
+		return x.NodeId
+	}
+	return 0
+}
+
+func (x *NodeAssignment) GetDirectoryId() []byte {
+	if x != nil {
+		return x.DirectoryId
+	}
+	return nil
+}
+
 var File_metadata_proto protoreflect.FileDescriptor
 
 const file_metadata_proto_rawDesc = "" +
 	"\n" +
-	"\x0emetadata.proto\x12\x0eottla.metadata\"\x97\b\n" +
+	"\x0emetadata.proto\x12\x0eottla.metadata\"\xe2\b\n" +
 	"\x06Record\x123\n" +
 	"\acluster\x18\x01 \x01(\v2\x17.ottla.metadata.ClusterH\x00R\acluster\x12O\n" +
 	"\x11controller_change\x18\x02 \x01(\v2 .ottla.metadata.ControllerChangeH\x00R\x10controllerChange\x12C\n" +
@@ -1450,7 +1519,8 @@ const file_metadata_proto_rawDesc = "" +
 	"\x06config\x18\v \x01(\v2\x16.ottla.metadata.ConfigH\x00R\x06config\x12@\n" +
 	"\fproducer_ids\x18\f \x01(\v2\x1b.ottla.metadata.ProducerIDsH\x00R\vproducerIds\x12a\n" +
 	"\x17controller_registration\x18\r \x01(\v2&.ottla.metadata.ControllerRegistrationH\x00R\x16controllerRegistration\x12g\n" +
-	"\x19controller_unregistration\x18\x0e \x01(\v2(.ottla.metadata.ControllerUnregistrationH\x00R\x18controllerUnregistrationB\x06\n" +
+	"\x19controller_unregistration\x18\x0e \x01(\v2(.ottla.metadata.ControllerUnregistrationH\x00R\x18controllerUnregistration\x12I\n" +
+	"\x0fnode_assignment\x18\x0f \x01(\v2\x1e.ottla.metadata.NodeAssignmentH\x00R\x0enodeAssignmentB\x06\n" +
 	"\x04kind\"\x19\n" +
 	"\aCluster\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"+\n" +
@@ -1536,7 +1606,10 @@ const file_metadata_proto_rawDesc = "" +
 	"\tendpoints\x18\x04 \x03(\v2\x18.ottla.metadata.EndpointR\tendpoints\x128\n" +
 	"\bfeatures\x18\x05 \x03(\v2\x1c.ottla.metadata.FeatureRangeR\bfeatures\"3\n" +
 	"\x18ControllerUnregistration\x12\x17\n" +
-	"\anode_id\x18\x01 \x01(\x05R\x06nodeIdB\x19Z\x17ottla/controller/recordb\x06proto3"
+	"\anode_id\x18\x01 \x01(\x05R\x06nodeId\"L\n" +
+	"\x0eNodeAssignment\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\x05R\x06nodeId\x12!\n" +
+	"\fdirectory_id\x18\x02 \x01(\fR\vdirectoryIdB\x19Z\x17ottla/controller/recordb\x06proto3"
 
 var (
 	file_metadata_proto_rawDescOnce sync.Once
@@ -1550,7 +1623,7 @@ func file_metadata_proto_rawDescGZIP() []byte {
 	return file_metadata_proto_rawDescData
 }
 
-var file_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_metadata_proto_goTypes = []any{
 	(*Record)(nil),                   // 0: ottla.metadata.Record
 	(*Cluster)(nil),                  // 1: ottla.metadata.Cluster
@@ -1570,6 +1643,7 @@ var file_metadata_proto_goTypes = []any{
 	(*ProducerIDs)(nil),              // 15: ottla.metadata.ProducerIDs
 	(*ControllerRegistration)(nil),   // 16: ottla.metadata.ControllerRegistration
 	(*ControllerUnregistration)(nil), // 17: ottla.metadata.ControllerUnregistration
+	(*NodeAssignment)(nil),           // 18: ottla.metadata.NodeAssignment
 }
 var file_metadata_proto_depIdxs = []int32{
 	1,  // 0: ottla.metadata.Record.cluster:type_name -> ottla.metadata.Cluster
@@ -1586,19 +1660,20 @@ var file_metadata_proto_depIdxs = []int32{
 	15, // 11: ottla.metadata.Record.producer_ids:type_name -> ottla.metadata.ProducerIDs
 	16, // 12: ottla.metadata.Record.controller_registration:type_name -> ottla.metadata.ControllerRegistration
 	17, // 13: ottla.metadata.Record.controller_unregistration:type_name -> ottla.metadata.ControllerUnregistration
-	5,  // 14: ottla.metadata.BrokerRegistration.endpoints:type_name -> ottla.metadata.Endpoint
-	6,  // 15: ottla.metadata.BrokerRegistration.features:type_name -> ottla.metadata.FeatureRange
-	12, // 16: ottla.metadata.PartitionChange.isr:type_name -> ottla.metadata.BrokerList
-	12, // 17: ottla.metadata.PartitionChange.replicas:type_name -> ottla.metadata.BrokerList
-	12, // 18: ottla.metadata.PartitionChange.elr:type_name -> ottla.metadata.BrokerList
-	12, // 19: ottla.metadata.PartitionChange.last_known_elr:type_name -> ottla.metadata.BrokerList
-	5,  // 20: ottla.metadata.ControllerRegistration.endpoints:type_name -> ottla.metadata.Endpoint
-	6,  // 21: ottla.metadata.ControllerRegistration.features:type_name -> ottla.metadata.FeatureRange
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	18, // 14: ottla.metadata.Record.node_assignment:type_name -> ottla.metadata.NodeAssignment
+	5,  // 15: ottla.metadata.BrokerRegistration.endpoints:type_name -> ottla.metadata.Endpoint
+	6,  // 16: ottla.metadata.BrokerRegistration.features:type_name -> ottla.metadata.FeatureRange
+	12, // 17: ottla.metadata.PartitionChange.isr:type_name -> ottla.metadata.BrokerList
+	12, // 18: ottla.metadata.PartitionChange.replicas:type_name -> ottla.metadata.BrokerList
+	12, // 19: ottla.metadata.PartitionChange.elr:type_name -> ottla.metadata.BrokerList
+	12, // 20: ottla.metadata.PartitionChange.last_known_elr:type_name -> ottla.metadata.BrokerList
+	5,  // 21: ottla.metadata.ControllerRegistration.endpoints:type_name -> ottla.metadata.Endpoint
+	6,  // 22: ottla.metadata.ControllerRegistration.features:type_name -> ottla.metadata.FeatureRange
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_metadata_proto_init() }
@@ -1621,6 +1696,7 @@ func file_metadata_proto_init() {
 		(*Record_ProducerIds)(nil),
 		(*Record_ControllerRegistration)(nil),
 		(*Record_ControllerUnregistration)(nil),
+		(*Record_NodeAssignment)(nil),
 	}
 	file_metadata_proto_msgTypes[4].OneofWrappers = []any{}
 	file_metadata_proto_msgTypes[11].OneofWrappers = []any{}
@@ -1631,7 +1707,7 @@ func file_metadata_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metadata_proto_rawDesc), len(file_metadata_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
