@@ -8,18 +8,18 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"ottla/controller"
+	"ottla/controller/decide"
 	"ottla/controller/image"
 	"ottla/log"
 	"ottla/log/purgatory"
 	"ottla/protocol"
 	"ottla/protocol/config"
 	"ottla/protocol/handlers"
+	"ottla/protocol/peer"
 	"ottla/protocol/server"
 	"ottla/protocol/session"
 	"ottla/replica"
@@ -78,7 +78,7 @@ func (n *Node) openStore(context.Context) error {
 	}
 	n.store, n.FS = store, store.FS()
 	n.closing = append(n.closing, func(context.Context) error { return store.Close() })
-	if err := errors.Join(n.checkFounding(), store.Format(n.clusterID, n.id)); err != nil {
+	if err := errors.Join(n.checkFounding(), n.keepMembership(), store.Format(n.clusterID, n.id, n.directory)); err != nil {
 		return err
 	}
 	n.run("log store", store.Run)
@@ -117,19 +117,27 @@ func (n *Node) openController(context.Context) error {
 		return err
 	}
 	n.controller, err = controller.Open(controller.Options{Log: metadata, FS: n.FS, Dir: path.Join(n.dirs[0], quorumFolder), NodeID: n.id, ClusterID: n.clusterID,
-		Static: n.Properties, Defaults: foundingDefaults, Logger: n.Logger, Metrics: n.metrics.controller})
+		Join: n.mustJoin, Govern: true, MaxReplicas: maxReplicas, Session: ms(n.values(), "broker.session.timeout.ms"), Features: decide.Founding(), Send: n.peers.transport.Send, Forward: n.peers.forward,
+		LeaderChanged: n.peers.leaderChanged, Published: n.peers.published, Static: n.Properties, Defaults: foundingDefaults, Logger: n.Logger, Metrics: n.metrics.controller})
 	if err != nil {
 		return err
 	}
+	n.peers.open.Store(true)
 	n.purgatory = purgatory.New()
 	n.replicas = replica.New(replica.Options{Store: n.store, Broker: n.id, Settings: n.values, Logger: n.Logger, Metrics: n.metrics.replica})
 	n.controller.Subscribe(n.replicas.Apply)
 	n.openCoordinators()
 	n.controller.Subscribe(n.followConfigs)
+	n.controller.Subscribe(n.peers.follow)
+	n.controller.Subscribe(n.broker.follow)
+	n.run("peers", n.peers.run)
 	n.run("replicas", n.replicas.Run)
 	n.run("controller", n.controller.Run)
 	return nil
 }
+
+// maxReplicas is one until followers copy what leaders have.
+const maxReplicas = 1
 
 // leaders gives the handlers what they call a Partition.
 type leaders struct{ *replica.Manager }
@@ -142,70 +150,118 @@ func (l leaders) Leader(id protocol.TopicID, partition int32) (handlers.Partitio
 	return p, nil
 }
 
-func (n *Node) openServer(ctx context.Context) error {
+// listen takes the port, and makes what other nodes need to find this one.
+func (n *Node) listen(ctx context.Context) error {
 	listener, err := n.ListenFunc(ctx, "tcp", n.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	n.listener = listener
-	n.closing = append(n.closing, func(context.Context) error {
-		_ = listener.Close() // for a start that ends before the server takes it; then it is closed already
-		return nil
-	})
 	files, err := descriptors()
 	if err != nil {
 		return fmt.Errorf("limit of open files: %w", err)
 	}
+	n.broker = newBroker(n)
+	n.peers = newPeers(n)
+	n.doors.handlers.Store(handlers.New(handlers.Options{Nodes: &handlers.Nodes{Secret: n.secret, Identity: n.peers.identity}, Logger: n.Logger}))
 	v := n.values()
-	h := handlers.New(handlers.Options{
-		Broker: n.id, Partitions: leaders{n.replicas}, Controller: n.controller, ProducerIDs: controller.NewProducerIDs(n.controller, n.id), Authorizer: handlers.AllowAll{},
-		Groups: n.groups, LogDirs: logDirs{n.store}, Quorum: soleQuorum{n.controller, n.id, n.store},
-		Purgatory: n.purgatory, Sessions: session.NewCache(session.Options{Slots: int(v.Int("max.incremental.fetch.session.cache.slots")), MaxPartitions: session.DefaultMaxPartitions, MinEviction: session.DefaultMinEviction}), Settings: n.values,
-		AnswerLocalAddress: n.Advertise == "", Logger: n.Logger,
-	})
+	frame := int(v.Int("socket.request.max.bytes"))
 	n.server = server.New(server.Options{
-		Dispatcher: h, Settler: n.store, Logger: n.Logger, Metrics: n.metrics.server, MaxFrame: handlers.MaxFrame(int(v.Int("socket.request.max.bytes"))),
+		Dispatcher: &n.doors, Settler: &n.doors, Logger: n.Logger, Metrics: n.metrics.server, MaxFrame: handlers.MaxFrame(frame), MaxPeerFrame: handlers.MaxPeerFrame(frame),
 		MemoryBudget:   v.Int("ottla.memory.budget.bytes"),
-		MaxConnections: connectionLimit(v.Int("max.connections"), files), MaxConnectionsPerIP: int(v.Int("max.connections.per.ip")),
-		IdleTimeout: ms(v, "connections.max.idle.ms"),
+		MaxConnections: connectionLimit(v.Int("max.connections"), files), MaxConnectionsPerIP: int(v.Int("max.connections.per.ip")), MaxPeers: maxPeers,
+		PeerEnded: n.peers.connectionEnded, IdleTimeout: ms(v, "connections.max.idle.ms"),
 	})
-	n.closing = append(n.closing, n.server.Shutdown, n.endGroups) // backwards: a server that stops waits for what is answered then
+	n.closing = append(n.closing, n.stopServing)
 	return nil
 }
 
-// register tells the quorum that this incarnation of the node is here. From then on partitions have a leader.
-func (n *Node) register(ctx context.Context) error {
+// maxPeers is how many connections of nodes have slots of their own: a thousand brokers to the leader of the quorum, with three each.
+const maxPeers = 4096
+
+// startServing answers connections from here on: those of nodes, and when the doors are open those of clients.
+func (n *Node) startServing() {
+	if n.serving == nil {
+		n.serving = n.failed.start("server", func(ctx context.Context) error { return n.server.Serve(ctx, n.listener, clientName) })
+	}
+}
+
+// stopServing takes no new connections, and waits for the replies under way. It is called before what they need ends; more than once does no harm.
+func (n *Node) stopServing(ctx context.Context) (err error) {
+	n.stopOnce.Do(func() {
+		if n.serving != nil {
+			err = n.serving.stop()
+		}
+		_ = n.listener.Close() // the server has closed it already, if it ever had it
+		if n.endGroups != nil {
+			err = errors.Join(err, n.endGroups(ctx))
+		}
+		err = errors.Join(err, n.server.Shutdown(ctx))
+	})
+	return err
+}
+
+// doors is the server's dispatcher: who may come in at this time of a node's life.
+type doors struct {
+	handlers atomic.Pointer[handlers.Handlers]
+	settler  atomic.Pointer[log.Store]
+	open     atomic.Bool
+}
+
+var errClosedDoors = errors.New("a client came before the node was ready")
+
+// Dispatch answers nodes at any time, and clients when the doors are open: those that come before that try again.
+func (d *doors) Dispatch(c *server.Call) {
+	if _, node := c.Conn.Peer(); !node && !d.open.Load() && c.Key != peer.KeyHello {
+		c.Close(errClosedDoors)
+		return
+	}
+	d.handlers.Load().Dispatch(c)
+}
+
+// Unsettled and Settle are the store's, once there is one.
+func (d *doors) Unsettled() bool { s := d.settler.Load(); return s != nil && s.Unsettled() }
+func (d *doors) Settle()         { d.settler.Load().Settle() }
+
+func (n *Node) openHandlers(context.Context) error {
+	v := n.values()
+	n.doors.settler.Store(n.store)
+	n.doors.handlers.Store(handlers.New(handlers.Options{
+		Broker: n.id, Partitions: leaders{n.replicas}, Controller: n.controller, ProducerIDs: controller.NewProducerIDs(n.controller, n.id), Authorizer: handlers.AllowAll{},
+		Groups: n.groups, LogDirs: logDirs{n.store}, Quorum: soleQuorum{n.controller, n.id, n.store}, Nodes: n.peers.nodes(),
+		Purgatory: n.purgatory, Sessions: session.NewCache(session.Options{Slots: int(v.Int("max.incremental.fetch.session.cache.slots")), MaxPartitions: session.DefaultMaxPartitions, MinEviction: session.DefaultMinEviction}), Settings: n.values,
+		AnswerLocalAddress: n.Advertise == "", Logger: n.Logger,
+	}))
+	n.closing = append(n.closing, n.stopServing)
+	return nil
+}
+
+// enter registers this node, and waits until it is in service.
+func (n *Node) enter(ctx context.Context) error {
 	host, port, err := n.advertised()
 	if err != nil {
 		return err
 	}
-	req := kmsg.NewPtrBrokerRegistrationRequest()
-	req.Version = req.MaxVersion()
-	req.BrokerID, req.ClusterID, req.IncarnationID = int32(n.id), n.clusterID, protocol.NewID()
-	l := kmsg.NewBrokerRegistrationRequestListener()
-	l.Name, l.Host, l.Port = clientName, host, port
-	req.Listeners = append(req.Listeners, l)
-	for _, d := range n.store.Directories() {
-		req.LogDirs = append(req.LogDirs, d)
+	n.broker.setAddress(host, port)
+	alone, err := n.controller.Alone(ctx)
+	if err != nil {
+		return fmt.Errorf("register: %w", n.ended(ctx, err))
 	}
-	done := make(chan error, 1)
-	n.controller.Submit(protocol.Anonymous, req, func(resp kmsg.Response, err error) {
-		if err == nil {
-			err = kerr.ErrorForCode(resp.(*kmsg.BrokerRegistrationResponse).ErrorCode)
-		}
-		done <- err
-	})
-	select {
-	case err := <-done:
-		if err != nil {
-			return fmt.Errorf("register: %w", err)
-		}
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("register: %w", ctx.Err())
-	case <-n.failed.done:
-		return n.failed.err
+	if n.mustJoin || !alone {
+		n.peers.need()
+		n.startServing() // the others have to be heard before this node can come into service
 	}
+	if n.mustJoin {
+		n.run("membership", n.broker.run) // its registration is answered when the cluster has made it a member
+	}
+	if err := n.broker.register(ctx); err != nil {
+		return err
+	}
+	if n.mustJoin {
+		return n.joined()
+	}
+	n.run("membership", n.broker.run)
+	return nil
 }
 
 // advertised is the address of the registration: what was asked for, else that of the listener.
@@ -215,14 +271,19 @@ func (n *Node) advertised() (host string, port uint16, err error) {
 	}
 	host, port, err = splitAddress(n.listener.Addr().String())
 	if host == "" || host == "::" || host == "0.0.0.0" {
-		host = "localhost" // all addresses: answers carry the connection's own (handlers.Options.AnswerLocalAddress)
+		// All addresses: answers carry the connection's own while the node is alone (handlers.Options.AnswerLocalAddress).
+		if host = n.localHost; host == "" {
+			host = "localhost"
+		}
 	}
 	return host, port, err
 }
 
 // serve opens the doors.
 func (n *Node) serve(context.Context) error {
-	n.run("server", func(ctx context.Context) error { return n.server.Serve(ctx, n.listener, clientName) })
+	n.doors.open.Store(true)
+	n.startServing()
+	n.closing = append(n.closing, n.broker.leave)
 	if n.operators != nil {
 		stalled := n.store.Stalled
 		n.operators.obstacle.Store(&stalled)

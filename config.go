@@ -28,14 +28,20 @@ type Config struct {
 	HTTP string
 	// NodeID is this node's number; nil means node.id of Properties, else the one in the data folder, else 1.
 	NodeID *int32
-	// Join is the addresses of a cluster to join. This version serves single nodes: anything here is an error.
+	// Join is HOST:PORT of nodes of a cluster that this node joins when its folders are empty: it never founds one alone then.
 	Join []string
+	// BootstrapExpect founds a cluster when so many nodes with empty folders see one another, this one among them; Join and BootstrapExpect are the same on all of them. Zero: never.
+	BootstrapExpect int
+	// Secret is what the nodes of a cluster prove to one another: a line of at least 16 characters. Empty means that of the data folder, which is minted when a cluster is founded.
+	Secret string
 	// Properties are Kafka's broker configs by name. A value that is not one of its type is an error; a name that has no effect is logged.
 	Properties map[string]string
 	// Logger takes what the node has to say; nil means slog.Default().
 	Logger *slog.Logger
 	// FS is the disk; nil means the operating system's.
 	FS vfs.FS
+	// DialFunc connects to other nodes; nil means TCP.
+	DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 	// ListenFunc opens the listener for Kafka clients; nil means TCP.
 	ListenFunc func(ctx context.Context, network, address string) (net.Listener, error)
 }
@@ -54,9 +60,6 @@ type settings struct {
 }
 
 func (c Config) resolve() (*settings, error) {
-	if len(c.Join) > 0 {
-		return nil, errors.New("--join: this version serves single nodes; it cannot join a cluster yet")
-	}
 	s := &settings{Config: c}
 	if s.Logger == nil {
 		s.Logger = slog.Default()
@@ -68,7 +71,10 @@ func (c Config) resolve() (*settings, error) {
 	if s.ListenFunc == nil {
 		s.ListenFunc = (&net.ListenConfig{}).Listen
 	}
-	return s, errors.Join(err, s.checkProperties(), s.resolveDirs(), s.resolveListen(), s.resolveNodeID())
+	if s.DialFunc == nil {
+		s.DialFunc = new(net.Dialer).DialContext
+	}
+	return s, errors.Join(err, s.checkProperties(), s.resolveDirs(), s.resolveListen(), s.resolveNodeID(), s.checkJoin())
 }
 
 // checkProperties refuses values of a wrong type and names what has no effect here.
@@ -210,6 +216,19 @@ func (s *settings) resolveNodeID() error {
 	}
 	if s.nodeID != nil && *s.nodeID < 0 {
 		return fmt.Errorf("node id %d: must be at least 0", *s.nodeID)
+	}
+	return nil
+}
+
+// checkJoin refuses addresses that nobody can dial, and a founding by fewer nodes than are named: two halves could found one each.
+func (s *settings) checkJoin() error {
+	for _, a := range s.Join {
+		if host, port, err := splitAddress(a); err != nil || host == "" || port == 0 {
+			return fmt.Errorf("--join %s: want HOST:PORT", a)
+		}
+	}
+	if e := s.BootstrapExpect; e != 0 && e != len(s.Join) {
+		return fmt.Errorf("--bootstrap-expect %d: it has to be the number of addresses of --join, which names %d; this node's own is one of them", e, len(s.Join))
 	}
 	return nil
 }

@@ -13,14 +13,15 @@ import (
 	"ottla/protocol"
 )
 
-// identify learns from the folders who this node is, before anything in them is touched; in empty ones it is a new node of a new cluster.
+// identify learns from the folders who this node is, before anything in them is touched. In empty ones it is a new node of a cluster that is still to be found.
 func (n *Node) identify(context.Context) error {
 	var bound []string // folders with a meta.properties
 	n.id, n.clusterID = firstNodeID, ""
 	if n.nodeID != nil {
 		n.id = *n.nodeID
 	}
-	for _, dir := range n.dirs {
+	n.directory = protocol.NewID()
+	for i, dir := range n.dirs {
 		meta, err := checkpoint.ReadMeta(n.FS, dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -32,12 +33,22 @@ func (n *Node) identify(context.Context) error {
 			return fmt.Errorf("log directory %s is node %d's, and this is to be node %d: nothing was touched", dir, meta.NodeID, *n.nodeID)
 		}
 		n.id, n.clusterID = meta.NodeID, meta.ClusterID
+		if i == 0 && !meta.DirectoryID.IsZero() {
+			n.directory = meta.DirectoryID
+		}
 		bound = append(bound, dir)
 	}
-	if n.clusterID == "" {
-		n.clusterID = protocol.NewID().String()
+	told, err := checkpoint.ReadJoining(n.FS, n.dirs[0])
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return n.checkQuorumFolder(bound)
+	n.mustJoin = err == nil
+	for _, a := range slices.Concat(n.Join, told) {
+		if !slices.Contains(n.joining, a) {
+			n.joining = append(n.joining, a)
+		}
+	}
+	return errors.Join(n.checkQuorumFolder(bound), n.loadSecret())
 }
 
 // checkQuorumFolder refuses folders among which the quorum's is not where it was founded. Going on would found a second quorum beside it, which knows of no topic

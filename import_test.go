@@ -42,7 +42,7 @@ func kafkaFolder(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Format(kafkaCluster, 1); err != nil {
+	if err := store.Format(kafkaCluster, 1, protocol.NewID()); err != nil {
 		t.Fatal(err)
 	}
 	c := log.DefaultConfig()

@@ -14,6 +14,7 @@ import (
 	"ottla/log"
 	"ottla/log/purgatory"
 	"ottla/protocol"
+	"ottla/protocol/peer"
 	"ottla/protocol/server"
 	"ottla/replica"
 )
@@ -36,8 +37,19 @@ type Node struct {
 	listener   net.Listener
 	operators  *operators // nil without HTTP
 
-	founding  bool                        // the folders hold no quorum yet
-	endGroups func(context.Context) error // answers who waits for the coordinators; more than once does no harm
+	serving   *part // the server, once it answers connections
+	stopOnce  sync.Once
+	founding  bool     // the folders hold no quorum yet
+	mustJoin  bool     // a cluster has given this node its id, and does not have it yet
+	joining   []string // addresses of nodes of the cluster
+	localHost string   // this node's address towards the cluster; empty: not known
+	secret    peer.Secret
+	directory protocol.DirectoryID // of the first log directory
+	peers     *peers
+	broker    *broker
+	doors     doors
+
+	endGroups func(context.Context) error // answers who waits for the coordinators; more than once does no harm; nil before there are any
 
 	closing   []func(context.Context) error
 	closeOnce sync.Once
@@ -53,7 +65,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	}
 	began := time.Now()
 	n := &Node{settings: *s, metrics: newMetrics(), failed: failure{done: make(chan struct{})}}
-	for _, step := range []func(context.Context) error{n.openHTTP, n.identify, n.openStore, n.openController, n.openServer, n.register, n.serve} {
+	for _, step := range []func(context.Context) error{n.openHTTP, n.identify, n.listen, n.form, n.openStore, n.openController, n.openHandlers, n.enter, n.serve} {
 		err := ctx.Err()
 		if err == nil {
 			err = step(ctx)
@@ -116,6 +128,16 @@ func (n *Node) close(ctx context.Context) error {
 func (n *Node) run(name string, f func(context.Context) error) {
 	p := n.failed.start(name, f)
 	n.closing = append(n.closing, func(context.Context) error { return p.stop() })
+}
+
+// ended is why a part is gone that has answered with err: what made it fail.
+func (n *Node) ended(ctx context.Context, err error) error {
+	select {
+	case <-n.failed.done:
+		return n.failed.err
+	case <-ctx.Done():
+		return errors.Join(err, ctx.Err())
+	}
 }
 
 func (n *Node) openHTTP(ctx context.Context) (err error) {

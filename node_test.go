@@ -228,7 +228,9 @@ func TestStartRefuses(t *testing.T) {
 	defer taken.Close()
 	running := t.TempDir()
 	defer mustClose(t, mustStart(t, Config{Data: running}))
-	seven, minus := int32(7), int32(-7)
+	other := mustStart(t, Config{Data: t.TempDir()})
+	defer mustClose(t, other)
+	one, seven, minus := int32(1), int32(7), int32(-7)
 	for _, c := range []struct {
 		name string
 		Config
@@ -248,7 +250,13 @@ func TestStartRefuses(t *testing.T) {
 		{"advertise no port", Config{Data: founded, Advertise: "broker.example.org"}, "missing port"},
 		{"advertise port 0", Config{Data: founded, Advertise: "broker.example.org:0"}, "port 0"},
 		{"advertise no host", Config{Data: founded, Advertise: ":9092"}, "no host"},
-		{"join", Config{Data: founded, Join: []string{"other:9092"}}, "cannot join a cluster yet"},
+		{"join nowhere", Config{Data: founded, Join: []string{"other"}}, "want HOST:PORT"},
+		{"join without the secret", Config{Data: t.TempDir(), Join: []string{"127.0.0.1:1"}}, "needs the secret"},
+		{"a secret that can be guessed", Config{Data: t.TempDir(), Secret: "secret"}, "can be guessed"},
+		{"join with another secret", Config{Data: t.TempDir(), Join: []string{other.Addr().String()}, Secret: "not the secret of it"}, "cluster's secret"},
+		{"data of another cluster", Config{Data: founded, Join: []string{other.Addr().String()}, Secret: other.Secret}, "is a node of another one"},
+		{"a node id that is taken", Config{Data: t.TempDir(), NodeID: &one, Join: []string{other.Addr().String()}, Secret: other.Secret}, "belongs to directory"},
+		{"too few to found", Config{Data: t.TempDir(), Join: []string{"127.0.0.1:1", "127.0.0.1:2"}, BootstrapExpect: 1}, "number of addresses"},
 		{"bad number", Config{Data: founded, Properties: map[string]string{"num.partitions": "many"}}, "num.partitions"},
 		{"bad node id", Config{Data: founded, Properties: map[string]string{"node.id": "one"}}, "node.id"},
 		{"two folders, one twice", Config{Properties: map[string]string{"log.dirs": founded + "," + founded + "/"}}, "twice"},

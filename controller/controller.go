@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ottla/controller/image"
@@ -30,6 +31,8 @@ type Controller struct {
 	subscribers []Subscriber
 	queue       queue
 	published   atomic.Pointer[image.Image]
+	applied     atomic.Pointer[image.Image]
+	leader      atomic.Uint64
 
 	spare   work
 	writing bool                      // a snapshot
@@ -53,11 +56,12 @@ func Open(o Options) (*Controller, error) {
 	c.machine, err = quorum.Open(quorum.Options{
 		Storage: c.storage, NodeID: o.NodeID, ClusterID: o.ClusterID, Publish: c.publish, Features: o.Features, Defaults: o.Defaults, Founding: o.Founding, Static: o.Static,
 		NewTopicID: protocol.NewID, Rand: o.Rand, Logger: o.Logger, Metrics: o.Metrics, SnapshotEntries: o.SnapshotEntries, SnapshotBytes: o.SnapshotBytes,
-		Join: o.Join, Govern: o.Govern, Session: o.Session,
+		Join: o.Join, Govern: o.Govern, Session: o.Session, MaxReplicas: o.MaxReplicas,
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open metadata: %w", err), c.storage.Close())
 	}
+	c.applied.Store(c.machine.Committed())
 	return c, nil
 }
 
@@ -66,6 +70,9 @@ func Founded(fs vfs.FS, dir string) (bool, error) { return raftlog.Founded(fs, d
 
 // Image is the newest committed state that the subscribers have been told of; empty until Run has caught up with the log.
 func (c *Controller) Image() *image.Image { return c.published.Load() }
+
+// Applied is Image before that is published as well: it may be of long ago, and says no more than where other members may be found.
+func (c *Controller) Applied() *image.Image { return c.applied.Load() }
 
 // Subscribe adds a subscriber; before Run. It first gets all that was restored, as a change of the empty image, once everything that had ever been answered
 // is in it. The image is visible through Image when all subscribers have returned, and before the request that caused it is answered.
@@ -80,6 +87,9 @@ func (c *Controller) publish(img *image.Image, delta *image.Delta) {
 		}
 	}
 	c.published.Store(img)
+	if c.o.Published != nil {
+		c.o.Published(img.Offset())
+	}
 }
 
 // Submit has req decided, and its records committed and applied here, then calls done once. A request without records (refused, or validate-only) is answered
@@ -151,8 +161,8 @@ func (c *Controller) awaitRoom() bool {
 func (c *Controller) run(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	for {
-		if err := c.turn(); err != nil {
+	for err := c.ready(); ; err = c.turn() { // what is committed is applied before anything is asked
+		if err != nil {
 			return err
 		}
 		var expired <-chan time.Time // never, without a deadline
@@ -175,7 +185,7 @@ func (c *Controller) run(ctx context.Context) error {
 	}
 }
 
-// turn hands over what came, and does what the machine wants done.
+// turn hands over what came, and does what comes of it.
 func (c *Controller) turn() error {
 	taken := c.queue.take(c.spare)
 	for _, call := range taken.calls {
@@ -187,9 +197,21 @@ func (c *Controller) turn() error {
 	clear(taken.calls)
 	clear(taken.submissions)
 	c.spare = taken
+	return c.ready()
+}
+
+// ready does what the machine wants done.
+func (c *Controller) ready() error {
 	rd, err := c.machine.Ready(time.Now())
 	if err != nil {
 		return err
+	}
+	c.applied.Store(c.machine.Committed())
+	if leader := c.machine.Leader(); leader != c.leader.Load() {
+		c.leader.Store(leader)
+		if c.o.LeaderChanged != nil {
+			c.o.LeaderChanged()
+		}
 	}
 	if c.waited {
 		c.o.Logger.Info("metadata is written again")
@@ -215,7 +237,13 @@ func (c *Controller) hand(s submission) {
 	case s.here || c.o.Forward == nil:
 		c.machine.Submit(s.principal, s.request, s.done)
 	case !c.machine.Leads():
-		c.o.Forward(s.principal, s.request, s.done)
+		c.o.Forward(s.principal, s.request, func(resp kmsg.Response, err error) {
+			if errors.Is(err, kerr.NotController) && c.Leader() == c.RaftID() {
+				c.submit(s) // by now this node leads
+				return
+			}
+			s.done(resp, err)
+		})
 	default:
 		c.machine.Submit(s.principal, s.request, func(resp kmsg.Response, err error) {
 			if errors.Is(err, quorum.ErrNotController) {

@@ -11,6 +11,12 @@ import (
 // RaftID is this node's in the quorum, for as long as it has its folder.
 func (c *Controller) RaftID() uint64 { return c.machine.RaftID() }
 
+// Leader is the raft id of who leads the quorum, as far as this node knows; 0: nobody is known.
+func (c *Controller) Leader() uint64 { return c.leader.Load() }
+
+// Resign has this node hand the leadership over, if it leads and another may lead. It is for a node that is about to stop; whether it comes to that, Leader tells.
+func (c *Controller) Resign() { c.tell((*quorum.Machine).Resign) }
+
 // Receive takes a message of another member, which it owns from then on. It does not block: what finds no room is dropped.
 func (c *Controller) Receive(m *quorum.Message) { c.queue.receive(m) }
 
@@ -45,9 +51,19 @@ func (c *Controller) tell(f func(*quorum.Machine)) {
 
 // Status tells how the quorum is, as this node sees it. It waits for the driver. Errors: NOT_CONTROLLER when that has ended; those of ctx.
 func (c *Controller) Status(ctx context.Context) (quorum.Status, error) {
+	return question(ctx, c, (*quorum.Machine).Status)
+}
+
+// Alone tells whether this node is the only member of the quorum. It waits for the driver; errors are those of Status.
+func (c *Controller) Alone(ctx context.Context) (bool, error) {
+	return question(ctx, c, (*quorum.Machine).Alone)
+}
+
+// question has the driver answer something.
+func question[T any](ctx context.Context, c *Controller, f func(*quorum.Machine) T) (none T, _ error) {
 	type answer struct {
-		status quorum.Status
-		err    error
+		v   T
+		err error
 	}
 	answers := make(chan answer, 1)
 	taken := c.queue.call(func(m *quorum.Machine) {
@@ -55,15 +71,15 @@ func (c *Controller) Status(ctx context.Context) (quorum.Status, error) {
 			answers <- answer{err: quorum.ErrNotController}
 			return
 		}
-		answers <- answer{status: m.Status()}
+		answers <- answer{v: f(m)}
 	})
 	if !taken {
-		return quorum.Status{}, quorum.ErrNotController
+		return none, quorum.ErrNotController
 	}
 	select {
 	case a := <-answers:
-		return a.status, a.err
+		return a.v, a.err
 	case <-ctx.Done():
-		return quorum.Status{}, ctx.Err()
+		return none, ctx.Err()
 	}
 }

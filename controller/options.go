@@ -32,6 +32,12 @@ type Options struct {
 	Send func([]*quorum.Message)
 	// Forward has the leader decide a request, and calls done once, when this node's image has what was decided. It must not block. Nil: a node that does not lead refuses.
 	Forward func(p protocol.Principal, req kmsg.Request, done func(kmsg.Response, error))
+	// LeaderChanged is called by the driver when Leader gives something else; it must not block. Nil: nobody wants to know.
+	LeaderChanged func()
+	// Published is called by the driver when Image has everything up to an offset; it must not block. Nil: nobody wants to know.
+	Published func(protocol.Offset)
+	// MaxReplicas is how many replicas a partition may have; zero: as many as there are brokers.
+	MaxReplicas int
 	// Features are finalized when the cluster is founded: name to level.
 	Features map[string]int16
 	// Defaults are the cluster-wide broker configs that it is founded with.

@@ -17,19 +17,22 @@ func (s *Store) Meta() (checkpoint.Meta, bool) {
 	return checkpoint.Meta{}, false
 }
 
-// Format binds the directories that are new to a cluster and a node, and gives them ids. Directories that are bound already must agree: else ErrMismatch, and nothing is
+// Format binds the directories that are new to a cluster and a node, and gives them ids: the first one the given id, if it has none. Directories that are bound already must agree: else ErrMismatch, and nothing is
 // changed. It may be called at every start.
-func (s *Store) Format(clusterID string, node protocol.BrokerID) error {
+func (s *Store) Format(clusterID string, node protocol.BrokerID, first protocol.DirectoryID) error {
 	for _, d := range s.dirs {
 		if d.meta.ClusterID != "" && (d.meta.ClusterID != clusterID || d.meta.NodeID != node) {
 			return fmt.Errorf("log directory %s is of cluster %s, node %d, not of cluster %s, node %d: %w", d.path, d.meta.ClusterID, d.meta.NodeID, clusterID, node, ErrMismatch)
 		}
 	}
-	for _, d := range s.dirs {
+	for i, d := range s.dirs {
 		if d.meta.ClusterID != "" && !d.meta.DirectoryID.IsZero() {
 			continue
 		}
-		meta := checkpoint.Meta{ClusterID: clusterID, NodeID: node, DirectoryID: protocol.NewID()}
+		meta := checkpoint.Meta{ClusterID: clusterID, NodeID: node, DirectoryID: first}
+		if i > 0 {
+			meta.DirectoryID = protocol.NewID()
+		}
 		if err := checkpoint.WriteMeta(d.fs, d.path, meta); err != nil {
 			return fmt.Errorf("log directory %s: %w", d.path, err)
 		}

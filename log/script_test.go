@@ -479,7 +479,7 @@ func (s *scriptRun) folders(*arguments) error {
 }
 
 func (s *scriptRun) format(a *arguments) error {
-	return s.store.Format(a.plain[0], protocol.BrokerID(a.int("node", 1)))
+	return s.store.Format(a.plain[0], protocol.BrokerID(a.int("node", 1)), protocol.NewID())
 }
 
 // fail makes operations fail: "fail write|sync|… path=… nth=… error=EIO|ENOSPC short=…".

@@ -17,14 +17,14 @@ import (
 
 // serveFlags is the command line of `ottla serve`; every other setting is a Kafka property, from --config or --set.
 type serveFlags struct {
-	node     ottla.Config
-	nodeID   int32
-	join     []string
-	file     string
-	set      []string
-	logLevel string
-	logJSON  bool
-	drain    time.Duration
+	node       ottla.Config
+	nodeID     int32
+	secretFile string
+	file       string
+	set        []string
+	logLevel   string
+	logJSON    bool
+	drain      time.Duration
 }
 
 func newServe() *cobra.Command {
@@ -39,7 +39,9 @@ func newServe() *cobra.Command {
 	c.Flags().StringVar(&f.node.Advertise, "advertise", "", "HOST:PORT that clients are told to connect to (default: the local address of their connection)")
 	c.Flags().StringVar(&f.node.HTTP, "http", "127.0.0.1:9080", "HOST:PORT for /readyz, /healthz and /metrics; port 0 chooses one; empty: none")
 	c.Flags().Int32Var(&f.nodeID, "node-id", 1, "this node's number (if not given: the one in the data folder, else 1)")
-	c.Flags().StringSliceVar(&f.join, "join", nil, "HOST:PORT[,...] of a cluster to join")
+	c.Flags().StringSliceVar(&f.node.Join, "join", nil, "HOST:PORT[,...] of nodes of a cluster to join, if the folder is empty")
+	c.Flags().IntVar(&f.node.BootstrapExpect, "bootstrap-expect", 0, "found a cluster when so many empty nodes of --join see one another, this one among them")
+	c.Flags().StringVar(&f.secretFile, "secret-file", "", "the secret of the cluster to join, as its nodes have it in their data folder's cluster.secret (or the variable "+secretVariable+")")
 	c.Flags().StringVar(&f.file, "config", "", "a Kafka server.properties file")
 	c.Flags().StringArrayVar(&f.set, "set", nil, "KEY=VALUE, a property that overrides the file's; repeatable")
 	c.Flags().StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -83,6 +85,17 @@ func (f *serveFlags) properties() (map[string]string, error) {
 	return props, nil
 }
 
+// secretVariable holds the secret of the cluster. There is no flag for it: everybody on a host may read those.
+const secretVariable = "OTTLA_SECRET"
+
+func (f *serveFlags) secret() (string, error) {
+	if f.secretFile == "" {
+		return strings.TrimSpace(os.Getenv(secretVariable)), nil
+	}
+	text, err := os.ReadFile(f.secretFile)
+	return strings.TrimSpace(string(text)), err
+}
+
 func (f *serveFlags) run(c *cobra.Command) error {
 	logger, err := f.logger()
 	if err != nil {
@@ -91,7 +104,10 @@ func (f *serveFlags) run(c *cobra.Command) error {
 	if f.node.Properties, err = f.properties(); err != nil {
 		return err
 	}
-	f.node.Join, f.node.Logger = f.join, logger
+	f.node.Logger = logger
+	if f.node.Secret, err = f.secret(); err != nil {
+		return err
+	}
 	if c.Flags().Changed("node-id") {
 		f.node.NodeID = &f.nodeID
 	}

@@ -68,6 +68,9 @@ func (d *decision) checkReplicas(replicas []int32, factor int) error {
 	if len(replicas) == 0 {
 		return protocol.Errorf(kerr.InvalidReplicaAssignment, "The manual partition assignment includes an empty replica list.")
 	}
+	if len(replicas) > d.maxReplicas() {
+		return d.tooManyReplicas(kerr.InvalidReplicaAssignment, len(replicas))
+	}
 	sorted := slices.Sorted(slices.Values(replicas))
 	for n, id := range sorted {
 		if d.view.Broker(protocol.BrokerID(id)) == nil {

@@ -2,6 +2,7 @@ package decide
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 
@@ -181,14 +182,31 @@ func (d *decision) assign(t *kmsg.CreateTopicsRequestTopic) (assignments []assig
 	if partitions == -1 {
 		partitions = int(d.broker().Int("num.partitions"))
 	}
-	if factor == -1 {
+	switch {
+	case factor == -1:
 		factor, chosen = d.chooseFactor()
+		factor = min(factor, d.maxReplicas())
+	case factor > d.maxReplicas() && strings.HasPrefix(t.Topic, "__"): // asked for by a node, because of its settings
+		factor = d.maxReplicas()
+	case factor > d.maxReplicas():
+		return nil, false, d.tooManyReplicas(kerr.InvalidReplicationFactor, factor)
 	}
 	assignments, err = d.place(partitions, factor)
 	if err != nil {
 		return nil, false, protocol.Errorf(kerr.InvalidReplicationFactor, "Unable to replicate the partition %d time(s): %s", factor, err)
 	}
 	return assignments, chosen, nil
+}
+
+func (d *decision) maxReplicas() int {
+	if d.MaxReplicas > 0 {
+		return d.MaxReplicas
+	}
+	return math.MaxInt
+}
+
+func (d *decision) tooManyReplicas(kind *kerr.Error, n int) error {
+	return protocol.Errorf(kind, "This version keeps %d replica(s) of a partition, not %d.", d.MaxReplicas, n)
 }
 
 // standardFactor is how many replicas a partition gets where nobody says otherwise and there are enough brokers.

@@ -25,6 +25,8 @@ type Env struct {
 	Sessions Sessions
 	// Voter tells whether a node is a voter of the quorum; nil: no node is known to be one.
 	Voter func(protocol.BrokerID) bool
+	// MaxReplicas is how many replicas a partition may have; zero: as many as there are brokers. What the cluster chooses, or a config asks for, is cut to it; who asks for more is refused.
+	MaxReplicas int
 	// NewTopicID gives the ids of topics: protocol.NewID, or something repeatable.
 	NewTopicID func() protocol.TopicID
 }

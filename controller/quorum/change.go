@@ -133,6 +133,13 @@ func (q *Machine) handOver(may func(raftID uint64) bool) {
 	}
 }
 
+// Resign has a leader hand over to another voter that is heard of, if there is one.
+func (q *Machine) Resign() {
+	if q.leads {
+		q.handOver(func(id uint64) bool { return slices.Contains(q.conf.GetVoters(), id) })
+	}
+}
+
 // checkChange notes that raft took an empty entry instead of the change: it had one under way that we knew nothing of.
 func (q *Machine) checkChange(e *pb.Entry) {
 	if len(q.pending) == 0 || e.GetType() != pb.EntryNormal {

@@ -311,6 +311,12 @@ func (q *Machine) noteRole(leads bool) {
 	q.o.Logger.Info("metadata leadership", "leads", leads, "term", q.term)
 }
 
+// Leader is the raft id of who leads; 0: nobody is known.
+func (q *Machine) Leader() uint64 { return q.leader }
+
+// Committed is the state as far as it is applied here, published or not.
+func (q *Machine) Committed() *image.Image { return q.committed }
+
 // Leads tells whether requests are to be submitted here. A sole voter that does not lead yet will at once.
 func (q *Machine) Leads() bool { return q.leads || q.soleVoter() }
 

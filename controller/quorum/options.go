@@ -31,6 +31,8 @@ type Options struct {
 	// Session is for how long a broker may be silent before the leader takes it out of service (broker.session.timeout.ms). Zero: for ever, and nobody knows who is alive.
 	Session time.Duration
 
+	// MaxReplicas is decide.Env's.
+	MaxReplicas int
 	// Features are finalized when the cluster is founded: name to level.
 	Features map[string]int16
 	// Defaults are the cluster-wide broker configs that it is founded with.

@@ -108,7 +108,7 @@ func (q *Machine) decideOne(s *submission) {
 // env is what a decision needs to know now.
 func (q *Machine) env() decide.Env {
 	return decide.Env{
-		At: protocol.Offset(q.lastIndex + 1), Static: q.o.Static, Rand: q.o.Rand, NewTopicID: q.o.NewTopicID, Sessions: q.sessions.known(), Voter: q.isVoter,
+		At: protocol.Offset(q.lastIndex + 1), Static: q.o.Static, Rand: q.o.Rand, NewTopicID: q.o.NewTopicID, Sessions: q.sessions.known(), Voter: q.isVoter, MaxReplicas: q.o.MaxReplicas,
 	}
 }
 

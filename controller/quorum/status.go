@@ -94,6 +94,9 @@ func (h *hearing) note(id, ticks uint64) {
 	}
 }
 
+// Alone tells whether this node is the only member, as far as applied.
+func (q *Machine) Alone() bool { return q.soleMember() }
+
 // soleMember tells whether there is nobody to wait for, and nobody to tell.
 func (q *Machine) soleMember() bool {
 	return q.soleVoter() && len(q.conf.GetLearners()) == 0 && len(q.conf.GetLearnersNext()) == 0

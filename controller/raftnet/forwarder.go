@@ -90,6 +90,21 @@ func (f *Forwarder) Run(ctx context.Context) error {
 // LeaderChanged has a leader that is known now be dialed at once.
 func (f *Forwarder) LeaderChanged() { f.peer.Wake() }
 
+// Recall answers what was not decided yet with NOT_CONTROLLER: this node leads now.
+func (f *Forwarder) Recall() {
+	f.mu.Lock()
+	var back []*forwarded
+	for s := range f.underWay {
+		if s.resp == nil {
+			back = append(back, s)
+		}
+	}
+	f.mu.Unlock()
+	for _, s := range back {
+		f.finish(s, nil, kerr.NotController)
+	}
+}
+
 // Submit has req decided by the leader in the name of p, and calls done once: when this node's image has what was decided, or with an error. It keeps nothing of req. done runs on a
 // goroutine of a connection, of a timer, of whoever calls Published, or before Submit returns, and must not block.
 // Errors: REQUEST_TIMED_OUT at the deadline, though what was asked may still happen, or when too many wait; those of the leader; NOT_CONTROLLER when the node ends.

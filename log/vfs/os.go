@@ -18,7 +18,7 @@ type OS struct{}
 var _ FS = OS{}
 
 const (
-	fileMode = 0o644
+	fileMode = 0o600 // a data folder holds what clients wrote, and the secret of the cluster
 	dirMode  = 0o755
 	// maxVec is the kernel's limit of buffers per pwritev (IOV_MAX).
 	maxVec = 1024

@@ -8,6 +8,12 @@ import (
 	"testing"
 )
 
+// ownDefaults are where we know better: Kafka's default, and ours. A broker that is gone is missed sooner.
+var ownDefaults = map[string][2]string{
+	"broker broker.heartbeat.interval.ms": {"2000", "250"},
+	"broker broker.session.timeout.ms":    {"9000", "2000"},
+}
+
 // differences are where this broker means to differ from the recording, and why.
 var differences = map[string]string{
 	"topic ottla.durability":                                "ours",
@@ -61,7 +67,11 @@ func TestTableIsKafkas(t *testing.T) {
 			mode += " sensitive"
 		}
 		got := strings.Join([]string{line[0], d.Name, d.Type.String(), quoted(d.Default, d.HasDefault), mode, entries(Values{}.Synonyms(d), false)}, "\t")
-		if want := strings.Join(line, "\t"); got != want {
+		want := strings.Join(line, "\t")
+		if own, ok := ownDefaults[key]; ok {
+			want = strings.ReplaceAll(want, `"`+own[0]+`"`, `"`+own[1]+`"`)
+		}
+		if got != want {
 			t.Errorf("differs\n have %s\n want %s", got, want)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ottla/controller/image"
+	"ottla/controller/record"
 	"ottla/protocol"
 )
 
@@ -192,7 +193,13 @@ func TestMetadataCreatesTopics(t *testing.T) {
 
 func TestMetadataNamesTheLocalAddress(t *testing.T) {
 	for _, change := range []func(*broker){
-		func(b *broker) { b.AnswerLocalAddress = true },
+		func(b *broker) {
+			alone, _ := b.controller.image.Load().Apply(42, 1, []*record.Record{
+				record.Of(&record.BrokerUnregistration{Id: 2, Epoch: 41}), record.Of(&record.BrokerUnregistration{Id: 3, Epoch: 41}),
+			})
+			b.controller.image.Store(alone)
+			b.AnswerLocalAddress = true
+		},
 		func(b *broker) { b.controller.image.Store(image.Empty()) }, // before the registration
 	} {
 		b := newBroker(t)

@@ -22,7 +22,7 @@ func (h *Handlers) join(row *row, c *server.Call) {
 			done(peer.Joined{}, kerr.NotController)
 			return
 		}
-		h.Nodes.Joiner.Join(j.Node, done)
+		h.Nodes.Joiner.Join(j.Node, c.Conn.LocalAddr(), done)
 	}, func(b []byte, joined peer.Joined, err error) []byte {
 		joined.Err = err
 		return joined.Append(b)

@@ -121,7 +121,8 @@ type Options struct {
 	Sessions    *session.Cache
 	// Settings are this broker's own configs as they are in force now, without a topic's override; never older than Controller.Image.
 	Settings func() config.Values
-	// AnswerLocalAddress makes this broker's address in every answer the one that the asking connection came in on: for a single node that was not told what to advertise.
+	// AnswerLocalAddress makes this broker's address in every answer the one that the asking connection came in on, for as long as it is the only one: for a node that was not told what to
+	// advertise.
 	AnswerLocalAddress bool
 	// NodeListener names the listener that is reserved for calls from node to node; "" if there is none.
 	NodeListener string

@@ -10,9 +10,9 @@ import (
 	"ottla/protocol/wire"
 )
 
-// address is where a broker tells clients to find it: what it registered, or for this broker, if so configured, the address that the caller has reached it at already.
+// address is where a broker tells clients to find it: what it registered, or for this broker, if so configured and alone, the address that the caller has reached it at already.
 func (h *Handlers) address(b *image.Broker, c *server.Call) (host string, port int32) {
-	if b.ID == h.Broker && (h.AnswerLocalAddress || b.Host == "") {
+	if b.ID == h.Broker && (h.AnswerLocalAddress && len(h.Controller.Image().Brokers()) <= 1 || b.Host == "") {
 		return hostPort(c.Conn.LocalAddr())
 	}
 	return b.Host, b.Port

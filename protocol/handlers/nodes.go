@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -32,9 +33,9 @@ type Forwarder interface {
 
 // Joiner gives node ids.
 type Joiner interface {
-	// Join gives n, which has n.ID or wants any (-1), its node id, and calls done once, from any goroutine. Errors: NOT_CONTROLLER; DUPLICATE_BROKER_REGISTRATION if the id is another
-	// directory's.
-	Join(n protocol.Node, done func(peer.Joined, error))
+	// Join gives n, which has n.ID or wants any (-1), its node id, and calls done once, from any goroutine. at is the address at which n has found this node. Errors: NOT_CONTROLLER, then
+	// with the nodes that are known; DUPLICATE_BROKER_REGISTRATION if the id is another directory's.
+	Join(n protocol.Node, at net.Addr, done func(peer.Joined, error))
 }
 
 // nodeTable is the keys of our own, in their order from peer.FirstKey on. They are answered to nobody but nodes of this cluster, and told to nobody: Hello tells their versions to nodes.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -42,7 +43,9 @@ func (l *fakeLeader) Forward(p protocol.Principal, req kmsg.Request, done func(k
 	}
 }
 
-func (l *fakeLeader) Join(n protocol.Node, done func(peer.Joined, error)) { done(l.joined(n)) }
+func (l *fakeLeader) Join(n protocol.Node, _ net.Addr, done func(peer.Joined, error)) {
+	done(l.joined(n))
+}
 
 func (l *fakeLeader) deliver(from protocol.Node, body []byte) error {
 	fakes.Lock()

@@ -96,8 +96,13 @@ func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 // IP is the client's address without the port; the zero Addr where the network has none.
 func (c *Conn) IP() netip.Addr { return c.ip }
 
-// LocalAddr is the address that the client reached.
-func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
+// LocalAddr is the address that the client reached; nil of a connection without one, which tests make.
+func (c *Conn) LocalAddr() net.Addr {
+	if c.nc == nil {
+		return nil
+	}
+	return c.nc.LocalAddr()
+}
 
 // Principal is who the connection speaks for: Anonymous until SetPrincipal.
 func (c *Conn) Principal() protocol.Principal {

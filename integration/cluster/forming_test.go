@@ -1,0 +1,145 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"ottla"
+	"ottla/log/vfs"
+	"ottla/protocol/memnet"
+)
+
+const testSecret = "a secret for the tests of clusters"
+
+// cluster is nodes in one network inside a bubble.
+type cluster struct {
+	t       *testing.T
+	network *memnet.Network
+	disks   []vfs.FS
+	nodes   []*node
+}
+
+func newCluster(t *testing.T, size int) *cluster {
+	c := &cluster{t: t, network: memnet.New()}
+	for range size {
+		c.disks, c.nodes = append(c.disks, vfs.NewMem()), append(c.nodes, nil)
+	}
+	return c
+}
+
+func (c *cluster) address(i int) string { return fmt.Sprintf("10.0.0.%d:9092", i+1) }
+
+func (c *cluster) config(i int, join ...string) ottla.Config {
+	return ottla.Config{
+		Data: "/data", Listen: c.address(i), FS: c.disks[i], Join: join, Secret: testSecret,
+		ListenFunc: func(_ context.Context, _, address string) (net.Listener, error) { return c.network.Listen(address) }, DialFunc: c.network.Dial,
+	}
+}
+
+// start starts a node, and gives clients the way to it.
+func (c *cluster) start(i int, config ottla.Config) {
+	c.t.Helper()
+	n := startNode(c.t, config)
+	n.network, n.opts = c.network, []kgo.Opt{kgo.SeedBrokers(c.address(i)), kgo.Dialer(c.network.Dial)}
+	c.nodes[i] = n
+}
+
+// form founds a cluster with the first node, and has the others join it.
+func (c *cluster) form() {
+	c.t.Helper()
+	c.start(0, c.config(0))
+	for i := 1; i < len(c.nodes); i++ {
+		c.start(i, c.config(i, c.address(0)))
+	}
+}
+
+// Node ids are given in order, every node answers for the cluster, and any of them creates topics.
+func TestNodesJoinACluster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		c.form()
+		for i, n := range c.nodes {
+			if int(n.NodeID()) != i+1 || n.ClusterID() != c.nodes[0].ClusterID() {
+				t.Fatalf("node %d of cluster %s, want %d of %s", n.NodeID(), n.ClusterID(), i+1, c.nodes[0].ClusterID())
+			}
+			name := fmt.Sprint("from-", i)
+			n.topic(t, name, 6)
+			cl := n.client(t, kgo.DefaultProduceTopic(name))
+			for k := range 60 {
+				if err := cl.ProduceSync(t.Context(), &kgo.Record{Key: fmt.Append(nil, k)}).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.nodes[(i+1)%3].consumeAll(t, name, 60)
+		}
+		brokers, err := c.nodes[2].admin(t).ListBrokers(t.Context())
+		if err != nil || len(brokers) != 3 {
+			t.Fatal(brokers, err)
+		}
+	})
+}
+
+// Three empty nodes with the same arguments found one cluster, however they are started.
+func TestNodesFoundAClusterTogether(t *testing.T) {
+	for _, delay := range []time.Duration{0, 100 * time.Millisecond, 3 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 3)
+			all := []string{c.address(0), c.address(1), c.address(2)}
+			var starting sync.WaitGroup
+			for i := range c.nodes {
+				starting.Go(func() {
+					time.Sleep(time.Duration(i) * delay)
+					config := c.config(i, all...)
+					config.BootstrapExpect = 3
+					c.start(i, config)
+				})
+			}
+			starting.Wait()
+			ids := map[any]bool{}
+			for _, n := range c.nodes {
+				ids[n.NodeID()] = true
+				if n.ClusterID() != c.nodes[0].ClusterID() {
+					t.Fatal("two clusters")
+				}
+			}
+			if len(ids) != 3 {
+				t.Fatal(ids)
+			}
+		})
+	}
+}
+
+// What was created is there when all nodes have stopped and started again, and nobody has to say where the others are.
+func TestClusterStartsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		c.form()
+		c.nodes[1].topic(t, "kept", 3)
+		for _, n := range c.nodes {
+			if err := n.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var starting sync.WaitGroup
+		for i := range c.nodes {
+			starting.Go(func() { c.start(i, c.config(i)) })
+		}
+		starting.Wait()
+		for i, n := range c.nodes {
+			if details, err := n.admin(t).ListTopics(t.Context(), "kept"); err != nil || len(details["kept"].Partitions) != 3 || int(n.NodeID()) != i+1 {
+				t.Fatal(details, err)
+			}
+			if _, err := c.disks[i].Stat(path.Join("/data", "joining")); err == nil {
+				t.Error("a node that has joined still wants to")
+			}
+		}
+	})
+}
