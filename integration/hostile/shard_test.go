@@ -6,10 +6,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -97,9 +99,10 @@ type horde struct {
 	stop func() (report, error) // ends it
 }
 
-// startHorde starts process n of attackers. They have machines of their own in life and share the node's here, so they run under SCHED_IDLE: the kernel lets them have what the node and
-// the good client leave, and takes it away at once when one of those wakes.
-func startHorde(t *testing.T, n int, address string) *horde {
+// startHorde starts process n of attackers. They have machines of their own in life and share the node's here, so they get what everybody else leaves, and lose it at once to whoever wakes:
+// under SCHED_IDLE, and in a group that is idle as well, unless that is "". (With sched_autogroup_enabled the policy counts within a session only: the kernel's own threads, which write to
+// disks and deliver packets, would else stand in line with thousands of attackers.)
+func startHorde(t *testing.T, n int, group, address string) *horde {
 	t.Helper()
 	h := &horde{cmd: exec.Command(os.Args[0], "-test.run=^TestSiegeShard$", "-test.v", "-test.timeout=0")}
 	h.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", shardOf, n), targetOf+"="+address)
@@ -113,7 +116,42 @@ func startHorde(t *testing.T, n int, address string) *horde {
 	}
 	h.stop = sync.OnceValues(h.end)
 	t.Cleanup(func() { _, _ = h.stop() })
+	if group != "" {
+		if err := writeTo(filepath.Join(group, "cgroup.procs"), strconv.Itoa(h.cmd.Process.Pid)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return h
+}
+
+// idleGroup makes a control group whose processes run when nobody else wants to, and returns its folder; "" where that is not allowed.
+func idleGroup(t *testing.T) string {
+	t.Helper()
+	for _, parent := range []string{"/sys/fs/cgroup/cpu", "/sys/fs/cgroup"} { // of version 1 and version 2
+		dir := filepath.Join(parent, fmt.Sprint("ottla-hostile-", os.Getpid()))
+		if os.Mkdir(dir, 0o755) != nil {
+			continue
+		}
+		t.Cleanup(func() {
+			if err := os.Remove(dir); err != nil {
+				t.Error(err)
+			}
+		})
+		if writeTo(filepath.Join(dir, "cpu.idle"), "1") == nil {
+			return dir
+		}
+	}
+	return ""
+}
+
+// writeTo writes to a file that is there.
+func writeTo(path, s string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(s)
+	return errors.Join(err, f.Close())
 }
 
 // startIdle starts cmd under SCHED_IDLE. A process inherits that of the thread that makes it, which is of no use afterwards and ends with its goroutine.
