@@ -64,6 +64,7 @@ faults:
 	$(GO) test -v -count=1 -timeout 120m -tags faults -run '^TestFaults$$' ./integration/faults
 
 # Thousands of hostile connections against a node, a good client beside them: what that notices, and what the node needs for it.
+# The attackers run when nobody else wants to (see integration/DESIGN.md); TMPDIR=/dev/shm takes the disk out of the question, PROFILES=folder keeps the node's profiles.
 DURATION ?= 5m
 CONNECTIONS ?= 5000
 hostile:

@@ -9,7 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -90,12 +89,8 @@ type assailant struct {
 	net.Conn
 	ctx   context.Context
 	r     *rand.Rand
+	tally *tally
 	ended bool
-}
-
-// tally is what a process of attackers has seen.
-type tally struct {
-	Dialed, Refused, Answers atomic.Int64
 }
 
 const pauseToDial = time.Second
@@ -103,7 +98,7 @@ const pauseToDial = time.Second
 // besiege keeps one connection attacking until ctx ends.
 func besiege(ctx context.Context, address, from string, how *attack, seed uint64, t *tally) {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: patience}
-	a := assailant{ctx: ctx, r: rand.New(rand.NewPCG(seed, 1))}
+	a := assailant{ctx: ctx, tally: t, r: rand.New(rand.NewPCG(seed, 1))}
 	a.pause(time.Duration(a.r.Int64N(int64(5 * time.Second)))) // not all at once
 	for ctx.Err() == nil {
 		c, err := d.DialContext(ctx, "tcp", address)
@@ -134,13 +129,15 @@ func (a *assailant) pause(d time.Duration) {
 
 func (a *assailant) write(b []byte) {
 	if !a.ended {
-		_, err := a.Write(b)
+		n, err := a.Write(b)
+		a.tally.Sent.Add(int64(n))
 		a.ended = err != nil
 	}
 }
 
 func (a *assailant) send(req kmsg.Request) {
 	a.write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1))
+	a.tally.Requests.Add(1)
 }
 
 // answer reads one answer and forgets it.
@@ -151,13 +148,19 @@ func (a *assailant) answer() {
 	var size [4]byte
 	_, err := io.ReadFull(a, size[:])
 	if err == nil {
-		_, err = io.CopyN(io.Discard, a, int64(binary.BigEndian.Uint32(size[:])))
+		var n int64
+		n, err = io.CopyN(io.Discard, a, int64(binary.BigEndian.Uint32(size[:])))
+		a.tally.Received.Add(n)
+		a.tally.Answers.Add(1)
 	}
 	a.ended = err != nil
 }
 
 // untilClosed waits for the node to lose its patience.
-func (a *assailant) untilClosed() { _, _ = io.Copy(io.Discard, a) }
+func (a *assailant) untilClosed() {
+	n, _ := io.Copy(io.Discard, a)
+	a.tally.Received.Add(n)
+}
 
 // loris sends the beginning of a Produce and then so many bytes every ten seconds.
 func loris(at, step int) func(*assailant) {

@@ -35,6 +35,7 @@ const (
 	lz4Stored          = 1 << 31
 	lz4Block64K        = 4 << 4
 	lz4BlockSize       = 64 << 10
+	lz4LargestBlock    = 4 << 20
 )
 
 var (
@@ -50,20 +51,22 @@ func inflateLZ4(dst, src []byte, limit int) ([]byte, error) {
 		return nil, errInflate(LZ4, err)
 	}
 	for start := len(dst); ; {
-		out, err := frame.next(dst, start, limit)
+		b, err := frame.next()
 		if err == io.EOF {
 			return dst, nil
+		}
+		if err == nil {
+			dst, err = b.inflate(dst, start, limit)
 		}
 		if err != nil {
 			return nil, wireLZ4(err, limit)
 		}
-		dst = out
 	}
 }
 
 var errLZ4Limit = errors.New("limit exceeded")
 
-// wireLZ4 gives the error of lz4Frame.next its wire error; io.EOF stays.
+// wireLZ4 gives an error of lz4Frame.next or lz4Block.inflate its wire error; io.EOF stays.
 func wireLZ4(err error, limit int) error {
 	switch err {
 	case nil, io.EOF:
@@ -100,52 +103,57 @@ func openLZ4(src []byte) (lz4Frame, error) {
 	return lz4Frame{src: src[end+1:], flags: flags, blockMax: 1 << (8 + 2*(bd>>4))}, nil
 }
 
-// next appends the next block, inflated, to dst; io.EOF at the end mark. The first start bytes of dst are not the frame's and do not count against the limit.
-func (f *lz4Frame) next(dst []byte, start, limit int) ([]byte, error) {
+// lz4Block is one block of a frame.
+type lz4Block struct {
+	src    []byte
+	stored bool
+	most   int // bytes that it can inflate to
+}
+
+// next is the next block; io.EOF at the end mark.
+func (f *lz4Frame) next() (b lz4Block, err error) {
 	if len(f.src) < 4 {
-		return nil, errLZ4Short
+		return b, errLZ4Short
 	}
 	word := le.Uint32(f.src)
 	if word == 0 {
-		return nil, io.EOF
+		return b, io.EOF
 	}
 	rest, size, trailer := f.src[4:], int(word&^lz4Stored), 0
 	if f.flags&lz4BlockChecksum != 0 {
 		trailer = 4
 	}
 	if size > f.blockMax || size+trailer > len(rest) {
-		return nil, errLZ4Short
+		return b, errLZ4Short
 	}
-	block := rest[:size]
-	if trailer > 0 && le.Uint32(rest[size:]) != xxHash32(block) {
-		return nil, errLZ4Block
+	b = lz4Block{src: rest[:size], stored: word&lz4Stored != 0, most: size}
+	if trailer > 0 && le.Uint32(rest[size:]) != xxHash32(b.src) {
+		return b, errLZ4Block
+	}
+	if !b.stored { // a block expands by less than 256: each byte of a length stands for at most 255 bytes
+		b.most = min(f.blockMax, 256*size)
 	}
 	f.src = rest[size+trailer:]
-	return lz4Append(dst, block, word&lz4Stored != 0, start, f.blockMax, limit)
+	return b, nil
 }
 
-// lz4Append decodes one block behind dst, whose first start bytes are not the frame's.
-func lz4Append(dst, block []byte, stored bool, start, blockMax, limit int) ([]byte, error) {
-	most := len(block)
-	if !stored {
-		// A block expands by less than 256: each byte of a length stands for at most 255 bytes.
-		most = min(blockMax, 256*len(block))
-	}
-	room := min(most, limit-(len(dst)-start))
+// inflate decodes b behind dst, whose first start bytes are not the frame's and do not count against the limit.
+func (b lz4Block) inflate(dst []byte, start, limit int) ([]byte, error) {
+	room := min(b.most, limit-(len(dst)-start))
 	for cap(dst)-len(dst) < room {
 		dst = grow(dst, start, len(dst)-start+room, limit)
 	}
-	if stored {
-		if room < most {
+	if b.stored {
+		if room < b.most {
 			return nil, errLZ4Limit
 		}
-		return append(dst, block...), nil
+		return append(dst, b.src...), nil
 	}
-	n, err := lz4.UncompressBlock(block, dst[len(dst):len(dst)+room])
+	n, err := lz4.UncompressBlock(b.src, dst[len(dst):len(dst)+room])
 	switch {
 	case err == nil:
 		return dst[:len(dst)+n], nil
-	case room < most && errors.Is(err, lz4.ErrInvalidSourceShortBuffer):
+	case room < b.most && errors.Is(err, lz4.ErrInvalidSourceShortBuffer):
 		return nil, errLZ4Limit
 	}
 	return nil, errLZ4Block

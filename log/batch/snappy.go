@@ -83,16 +83,25 @@ func (c *snappyChunks) next() ([]byte, error) {
 	return rest[:size], nil
 }
 
-// snappyBlock decodes one raw block behind dst. The length it claims is checked before memory is taken: against the limit, and against what its bytes can hold.
-func snappyBlock(dst, block []byte, start, limit int) ([]byte, error) {
+// snappySize is the length that a raw block claims, checked before memory is taken: against what is left of the limit, and against what its bytes can hold.
+func snappySize(block []byte, used, limit int) (int, error) {
 	size, err := s2.DecodedLen(block)
 	switch {
 	case err != nil:
-		return nil, errInflate(Snappy, err)
-	case size > limit-(len(dst)-start):
-		return nil, errTooLarge(limit)
+		return 0, errInflate(Snappy, err)
+	case size > limit-used:
+		return 0, errTooLarge(limit)
 	case size > 64*len(block): // a copy of three bytes makes at most 64
-		return nil, errInflate(Snappy, errSnappySize)
+		return 0, errInflate(Snappy, errSnappySize)
+	}
+	return size, nil
+}
+
+// snappyBlock decodes one raw block behind dst, whose first start bytes do not count against the limit.
+func snappyBlock(dst, block []byte, start, limit int) ([]byte, error) {
+	size, err := snappySize(block, len(dst)-start, limit)
+	if err != nil {
+		return nil, err
 	}
 	for cap(dst)-len(dst) < size {
 		dst = grow(dst, start, len(dst)-start+size, limit)

@@ -56,17 +56,24 @@ func (s *gzipSource) release() {
 	gzipSources.Put(s)
 }
 
-// blockSource inflates the blocks of snappy and LZ4 one at a time.
+// blockSource inflates the blocks of snappy and LZ4 one at a time. One that is large waits for a stream, as what has a large window does; one that is larger than LZ4 has them, which only snappy can
+// be, waits its turn. Both keep it until release.
 type blockSource struct {
-	codec Codec
-	lz4   lz4Frame
-	xs    snappyChunks
-	limit int
-	rest  []byte // of the block in buf
-	buf   []byte
+	codec  Codec
+	lz4    lz4Frame
+	xs     snappyChunks
+	limit  int
+	rest   []byte  // of the last block
+	buf    []byte  // of blocks that are not large
+	stream *[]byte // of large ones: nil without a stream
+	whole  *[]byte // of larger ones: nil without the turn
 }
 
-var blockSources = sync.Pool{New: func() any { return new(blockSource) }}
+var (
+	blockSources = sync.Pool{New: func() any { return new(blockSource) }}
+	// streamBuffers are as many as there are streams.
+	streamBuffers = sync.Pool{New: func() any { return new([]byte) }}
+)
 
 func openBlocks(c Codec, src []byte, limit int) (source, error) {
 	s := blockSources.Get().(*blockSource)
@@ -92,30 +99,74 @@ func (s *blockSource) Read(p []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		s.buf, s.rest = out[:0], out
+		s.rest = out
 	}
 	n := copy(p, s.rest)
 	s.rest = s.rest[n:]
 	return n, nil
 }
 
-// next inflates the next block over the last one.
+// next inflates the next block over an earlier one.
 func (s *blockSource) next() ([]byte, error) {
 	if s.codec == LZ4 {
-		out, err := s.lz4.next(s.buf[:0], 0, s.limit)
-		return out, wireLZ4(err, s.limit)
+		b, err := s.lz4.next()
+		if err != nil {
+			return nil, wireLZ4(err, s.limit)
+		}
+		buf := s.bufferFor(min(b.most, s.limit))
+		out, err := b.inflate((*buf)[:0], 0, s.limit)
+		if err != nil {
+			return nil, wireLZ4(err, s.limit)
+		}
+		*buf = out
+		return out, nil
 	}
 	block, err := s.xs.next()
 	if err != nil {
 		return nil, err
 	}
-	return snappyBlock(s.buf[:0], block, 0, s.limit)
+	size, err := snappySize(block, 0, s.limit)
+	if err != nil {
+		return nil, err
+	}
+	buf := s.bufferFor(size)
+	out, err := snappyBlock((*buf)[:0], block, 0, s.limit)
+	if err != nil {
+		return nil, err
+	}
+	*buf = out
+	return out, nil
+}
+
+// bufferFor is the buffer for a block of so many bytes. It may wait.
+func (s *blockSource) bufferFor(size int) *[]byte {
+	switch {
+	case size <= smallWhole:
+		return &s.buf
+	case size <= lz4LargestBlock:
+		if s.stream == nil {
+			takeStream()
+			s.stream = streamBuffers.Get().(*[]byte)
+		}
+		return s.stream
+	}
+	if s.whole == nil {
+		takeTurn()
+		s.whole = takeWhole()
+	}
+	return s.whole
 }
 
 func (s *blockSource) release() {
-	if s.lz4, s.xs, s.rest = (lz4Frame{}), (snappyChunks{}), nil; cap(s.buf) > keptBuffer {
-		s.buf = nil
+	if s.whole != nil {
+		putWhole(s.whole)
+		endTurn()
 	}
+	if s.stream != nil {
+		streamBuffers.Put(s.stream)
+		endStream()
+	}
+	s.lz4, s.xs, s.rest, s.whole, s.stream = lz4Frame{}, snappyChunks{}, nil, nil, nil
 	blockSources.Put(s)
 }
 

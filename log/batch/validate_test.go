@@ -9,7 +9,9 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"ottla/protocol"
@@ -320,6 +322,66 @@ func TestWholeBombsTakeTurns(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Blocks of snappy and LZ4 that are large have memory one after the other too.
+func TestLargeBlocksTakeTurns(t *testing.T) {
+	const size = 16 << 20
+	body := appendRecord(nil, 0, 0, []byte("k"), make([]byte, size), nil)
+	raw := append(make([]byte, HeaderSize), s2.EncodeSnappy(nil, body)...)
+	seal(raw, &Header{Magic: magicV2, Count: 1, Attributes: Attributes(Snappy), ProducerID: -1})
+	large := append(make([]byte, HeaderSize), lz4Blocks(t, body)...)
+	seal(large, &Header{Magic: magicV2, Count: 1, Attributes: Attributes(LZ4), ProducerID: -1})
+	for name, c := range map[string]struct {
+		raw  []byte
+		gate *chan struct{}
+	}{"snappy": {raw, &turns}, "lz4": {large, &streams}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				shared := *c.gate
+				defer func() { *c.gate = shared }()
+				*c.gate = make(chan struct{}, 1) // of the bubble, which so knows who waits for it
+				*c.gate <- struct{}{}
+				const together = 3
+				ended := make(chan error, together)
+				for range together {
+					go func() {
+						_, _, err := Find(c.raw, func(*Record) bool { return false }, 2*size)
+						ended <- err
+					}()
+				}
+				synctest.Wait()
+				if len(ended) > 0 {
+					t.Error("somebody did not wait")
+				}
+				<-*c.gate
+				for range together {
+					if err := <-ended; err != nil {
+						t.Error(err)
+					}
+				}
+				synctest.Wait()
+				if len(*c.gate) > 0 {
+					t.Error("the turn was not given back")
+				}
+			})
+		})
+	}
+}
+
+// lz4Blocks is a frame of blocks of 4 MiB.
+func lz4Blocks(t *testing.T, src []byte) []byte {
+	t.Helper()
+	var frame bytes.Buffer
+	w := lz4.NewWriter(&frame)
+	if err := w.Apply(lz4.BlockSizeOption(lz4.Block4Mb), lz4.ConcurrencyOption(1)); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = w.Write(src) // a bytes.Buffer takes all
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return frame.Bytes()
 }
 
 // withZstdWindow is a batch of one record in a frame with a window of 128 MiB, as Java writes it at level 22.

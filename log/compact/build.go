@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"ottla/log/batch"
 	"ottla/log/segment"
 	"ottla/protocol"
@@ -14,7 +16,7 @@ import (
 type Options struct {
 	Now             int64 // milliseconds
 	DeleteRetention int64 // delete.retention.ms
-	MaxDecompressed int   // bytes that a batch may inflate to
+	MaxDecompressed int   // bytes that a batch may inflate to, whatever its size
 	Pace            *Pace // bounds the I/O
 	// Producers are the last data offsets of the producers whose last sequence the log has to remember.
 	Producers map[protocol.ProducerID]protocol.Offset
@@ -118,7 +120,11 @@ func Build(ctx context.Context, m *OffsetMap, segs []*segment.Segment, from, end
 // put notes the records of one batch.
 func (c *scanner) put(m *OffsetMap, h *batch.Header, b []byte, from protocol.Offset, covered *protocol.Offset) (full bool, err error) {
 	if !untouchable(h) {
-		if err := c.reader.Reset(b, c.o.MaxDecompressed); err != nil {
+		switch err := c.reader.Reset(b, c.o.inflatable(h)); {
+		case tooLarge(err):
+			*covered = h.NextOffset()
+			return false, nil
+		case err != nil:
 			return false, c.damage(err)
 		}
 		var rec batch.Record
@@ -142,6 +148,19 @@ func (c *scanner) put(m *OffsetMap, h *batch.Header, b []byte, from protocol.Off
 	*covered = h.NextOffset()
 	return false, nil
 }
+
+// largeBatch is the bytes that the records of any batch may inflate to, and inflation how many times its size those of a larger one may, for it to be compacted: they lie in memory as a whole.
+const (
+	largeBatch = 64 << 20
+	inflation  = 4
+)
+
+// inflatable is how many bytes the records of a batch may inflate to. A batch with more stays as it is and its keys do not count, like one of a transaction.
+func (o *Options) inflatable(h *batch.Header) int {
+	return min(o.MaxDecompressed, max(largeBatch, inflation*h.Size()))
+}
+
+func tooLarge(err error) bool { return errors.Is(err, kerr.MessageTooLarge) }
 
 // untouchable tells whether a batch is part of a transaction: it stays as it is and its keys do not count.
 func untouchable(h *batch.Header) bool { return h.Attributes.Control() || h.Attributes.Transactional() }

@@ -16,7 +16,7 @@ type Pass struct {
 	covered protocol.Offset
 	scan    scanner
 	out     []byte
-	// pending says that records of transactions lie behind: a tombstone may stand for one of them.
+	// pending says that records whose keys do not count lie behind: a tombstone may stand for one of them.
 	pending bool
 }
 
@@ -74,22 +74,31 @@ func (p *Pass) lastOfProducer(h *batch.Header) bool {
 // filter is what stays of one batch.
 func (p *Pass) filter(h *batch.Header, b []byte, keepEmpty bool) (out []byte, changed bool, err error) {
 	if untouchable(h) {
-		p.pending = p.pending || !h.Attributes.Control()
-		p.Stats.Kept += int64(h.Count)
+		p.keep(h, !h.Attributes.Control())
 		return b, false, nil
 	}
 	if h.BaseOffset >= p.covered {
-		p.Stats.Kept += int64(h.Count)
+		p.keep(h, false)
 		return b, false, nil
 	}
 	var did batch.Filtered
 	expired := h.Attributes.DeleteHorizon() && h.BaseTimestamp <= p.scan.o.Now && !p.pending
 	p.out, did, err = batch.Filter(p.out[:0], b, batch.FilterOptions{
-		Horizon: p.scan.o.Now + p.scan.o.DeleteRetention, KeepEmpty: keepEmpty, MaxDecompressed: p.scan.o.MaxDecompressed,
+		Horizon: p.scan.o.Now + p.scan.o.DeleteRetention, KeepEmpty: keepEmpty, MaxDecompressed: p.scan.o.inflatable(h),
 	}, func(r *batch.Record) batch.Verdict { return p.judge(r, expired) })
+	if tooLarge(err) {
+		p.keep(h, true)
+		return b, false, nil
+	}
 	p.Stats.Kept += int64(did.Kept)
 	p.Stats.Dropped += int64(did.Dropped)
 	return p.out, did.Changed, err
+}
+
+// keep counts a batch that stays as it is; valued says that it may hold a value of any key.
+func (p *Pass) keep(h *batch.Header, valued bool) {
+	p.pending = p.pending || valued
+	p.Stats.Kept += int64(h.Count)
 }
 
 // judge decides about one record; expired says that its batch's delete horizon is over.

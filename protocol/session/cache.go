@@ -40,7 +40,8 @@ type Cache struct {
 	mu         sync.Mutex
 	sessions   map[int32]*session
 	lastUsed   *list.List // of *session, the longest unused first
-	partitions int        // of all sessions, as of their size
+	ranks      [ranks]rank
+	partitions int // of all sessions, as of their size
 	evictions  uint64
 }
 
@@ -54,6 +55,7 @@ type session struct {
 	created    time.Time
 	used       time.Time
 	element    *list.Element // nil: no longer in the cache
+	places     [ranks]int    // in the cache's ranks
 
 	partitions partitions
 	resolved   int64 // Resolver.Version that the partitions are up to date with
@@ -64,7 +66,11 @@ func NewCache(o Options) *Cache {
 	if o.Random == nil {
 		o.Random = rand.Uint32
 	}
-	return &Cache{o: o, sessions: make(map[int32]*session), lastUsed: list.New()}
+	c := &Cache{o: o, sessions: make(map[int32]*session), lastUsed: list.New()}
+	for of := range ranks {
+		c.ranks[of].of = of
+	}
+	return c
 }
 
 // Stats is what a Cache holds, and how often a session gave way to another since the start.
@@ -102,6 +108,7 @@ func (c *Cache) claim(id, epoch int32, byID bool, now time.Time) (*session, erro
 	s.epoch = nextEpoch(epoch)
 	s.used = now
 	c.lastUsed.MoveToBack(s.element)
+	c.rank(s)
 	return s, nil
 }
 
@@ -122,6 +129,9 @@ func (c *Cache) resize(s *session, size int) (kept bool) {
 	}
 	c.partitions += size - s.size
 	s.size = size
+	for of := range c.ranks {
+		c.ranks[of].resized(s)
+	}
 	if size == 0 || !s.privileged && c.partitions > c.o.MaxPartitions {
 		c.drop(s)
 		return false
@@ -147,6 +157,9 @@ func (c *Cache) remove(id int32) {
 func (c *Cache) drop(s *session) {
 	delete(c.sessions, s.id)
 	c.lastUsed.Remove(s.element)
+	for of := range c.ranks {
+		c.ranks[of].remove(s)
+	}
 	s.element = nil
 	c.partitions -= s.size
 }
@@ -160,6 +173,7 @@ func (c *Cache) create(asked []Partition, byID, privileged bool, now time.Time) 
 	s := &session{
 		epoch: nextEpoch(wire.InitialSessionEpoch), privileged: privileged, inUse: true, created: now, used: now,
 		partitions: newPartitions(byID, asked), // outside the lock: it may be long
+		places:     [ranks]int{unranked, unranked},
 	}
 	s.size = s.partitions.len()
 	c.mu.Lock()
@@ -172,6 +186,7 @@ func (c *Cache) create(asked []Partition, byID, privileged bool, now time.Time) 
 	}
 	c.sessions[s.id] = s
 	s.element = c.lastUsed.PushBack(s)
+	c.rank(s)
 	c.partitions += s.size
 	return s
 }
@@ -198,8 +213,18 @@ func (c *Cache) room(privileged bool, size int, now time.Time) bool {
 	return true
 }
 
+// rank puts s where a new session looks for one that gives way. It stays there: the time between creation and last use only grows.
+func (c *Cache) rank(s *session) {
+	if s.used.Sub(s.created) > c.o.MinEviction {
+		c.ranks[seasoned].add(s)
+	}
+	if !s.privileged {
+		c.ranks[consumers].add(s)
+	}
+}
+
 // victim is the session that gives way to a new one, by Kafka's rules: the longest unused if it is stale, else the one worth least if it is worth less than the new one.
-// Old enough is judged as of a session's last use. Only a cache that is full asks, and looks at each session once.
+// Old enough is judged as of a session's last use.
 func (c *Cache) victim(privileged bool, size int, now time.Time) *session {
 	oldest := c.lastUsed.Front()
 	if oldest == nil {
@@ -208,13 +233,9 @@ func (c *Cache) victim(privileged bool, size int, now time.Time) *session {
 	if s := oldest.Value.(*session); now.Sub(s.used) > c.o.MinEviction {
 		return s
 	}
-	var least *session
-	for e := oldest; e != nil; e = e.Next() {
-		s := e.Value.(*session)
-		candidate := s.used.Sub(s.created) > c.o.MinEviction || privileged && !s.privileged
-		if candidate && (least == nil || s.worth(least.privileged, least.size, least.id) < 0) {
-			least = s
-		}
+	least := c.ranks[seasoned].least()
+	if consumer := c.ranks[consumers].least(); privileged && (least == nil || consumer != nil && consumer.worth(least.privileged, least.size, least.id) < 0) {
+		least = consumer
 	}
 	if least == nil || least.worth(privileged, size, 0) >= 0 {
 		return nil
