@@ -159,7 +159,7 @@ func (n *Node) openServer(ctx context.Context) error {
 	v := n.values()
 	h := handlers.New(handlers.Options{
 		Broker: n.id, Partitions: leaders{n.replicas}, Controller: n.controller, ProducerIDs: controller.NewProducerIDs(n.controller, n.id), Authorizer: handlers.AllowAll{},
-		Groups: n.groups, LogDirs: logDirs{n.store}, Quorum: soleQuorum{n.controller, n.id, n.store},
+		Groups: n.groups, LogDirs: logDirs{n.store},
 		Purgatory: n.purgatory, Sessions: session.NewCache(session.Options{Slots: int(v.Int("max.incremental.fetch.session.cache.slots")), MaxPartitions: session.DefaultMaxPartitions, MinEviction: session.DefaultMinEviction}), Settings: n.values,
 		AnswerLocalAddress: n.Advertise == "", Logger: n.Logger,
 	})
