@@ -20,8 +20,6 @@ const (
 // updateFeatures decides key 57: all updates or none; of a feature that is named twice the last counts. Before version 1 a flag stands for the kind of the change.
 func (d *decision) updateFeatures(req *kmsg.UpdateFeaturesRequest) (Outcome, error) {
 	resp := req.ResponseKind().(*kmsg.UpdateFeaturesResponse)
-	none := ""
-	resp.ErrorMessage = &none
 	last := make(map[string]int, len(req.FeatureUpdates))
 	for n := range req.FeatureUpdates {
 		last[req.FeatureUpdates[n].Feature] = n
@@ -40,10 +38,8 @@ func (d *decision) updateFeatures(req *kmsg.UpdateFeaturesRequest) (Outcome, err
 		}
 	}
 	if req.Version < 2 {
+		none := "NONE" // as Kafka says it
 		for n := range req.FeatureUpdates {
-			if last[req.FeatureUpdates[n].Feature] != n {
-				continue
-			}
 			r := kmsg.NewUpdateFeaturesResponseResult()
 			r.Feature, r.ErrorMessage = req.FeatureUpdates[n].Feature, &none
 			resp.Results = append(resp.Results, r)

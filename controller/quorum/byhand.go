@@ -45,6 +45,9 @@ func (q *Machine) byHand(s submission) (refused *pending, ok bool) {
 func voterReply(req kmsg.Request, err error) kmsg.Response {
 	resp := req.ResponseKind()
 	code, text := protocol.ErrorCode(err), protocol.ErrorMessage(err)
+	if err == nil {
+		text = new("NONE") // as Kafka says it
+	}
 	switch r := resp.(type) {
 	case *kmsg.AddRaftVoterResponse:
 		r.ErrorCode, r.ErrorMessage = code, text

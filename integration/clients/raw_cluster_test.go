@@ -66,33 +66,44 @@ func unregisterCases() []rawCase {
 	})
 }
 
+// voterCases never name a voter as it is: it would be removed. The listeners that Apache Kafka wants of a new voter lead nowhere.
 func voterCases() []rawCase {
-	other, empty, own := "another-cluster", "", "AAAAAAAAAAAAAAAAAAAAAQ"
-	clusters := []*string{nil, &other, &empty, &own}
-	cases := each(80, 0, "add a voter", func(x *exchange, v int16) {
-		for _, cluster := range clusters {
-			for _, id := range []int32{1, 9, -1} {
-				for _, directory := range [][16]byte{{}, {15: 101}} {
-					req := kmsg.NewPtrAddRaftVoterRequest()
-					req.ClusterID, req.TimeoutMillis, req.VoterID, req.VoterDirectoryID = cluster, 1_000, id, directory
-					x.ask(v, req)
-					l := kmsg.NewAddRaftVoterRequestListener()
-					l.Name, l.Host, l.Port = "CONTROLLER", "localhost", 1
-					req.Listeners = append(req.Listeners, l)
-					x.ask(v, req)
+	type voter struct {
+		id        int32
+		directory [16]byte
+	}
+	nowhere := kmsg.AddRaftVoterRequestListener{Name: "CONTROLLER", Host: "localhost", Port: 1}
+	voters := []voter{{1, [16]byte{}}, {1, [16]byte{15: 101}}, {9, [16]byte{}}, {-1, [16]byte{15: 101}}}
+	add := func(x *exchange, v int16, cluster *string, of voter, listeners ...kmsg.AddRaftVoterRequestListener) {
+		req := kmsg.NewPtrAddRaftVoterRequest()
+		req.ClusterID, req.TimeoutMillis, req.VoterID, req.VoterDirectoryID, req.Listeners = cluster, 1_000, of.id, of.directory, listeners
+		x.ask(v, req)
+	}
+	return slices.Concat(
+		each(80, 0, "add a voter", func(x *exchange, v int16) {
+			for _, cluster := range x.clusters() {
+				for _, of := range voters {
+					add(x, v, cluster, of, nowhere)
 				}
 			}
-		}
-	})
-	return append(cases, each(81, 0, "remove a voter", func(x *exchange, v int16) {
-		for _, cluster := range clusters {
-			for _, id := range []int32{1, 9, -1} {
-				for _, directory := range [][16]byte{{}, {15: 101}} {
+		}),
+		each(80, 0, "add a voter without listeners", func(x *exchange, v int16) { add(x, v, nil, voters[1]) }),
+		each(80, 0, "add a voter that is not there", func(x *exchange, v int16) { add(x, v, nil, voter{9, [16]byte{15: 101}}, nowhere) }),
+		each(81, 0, "remove a voter", func(x *exchange, v int16) {
+			for _, cluster := range x.clusters() {
+				for _, of := range append(voters, voter{9, [16]byte{15: 101}}) {
 					req := kmsg.NewPtrRemoveRaftVoterRequest()
-					req.ClusterID, req.VoterID, req.VoterDirectoryID = cluster, id, directory
+					req.ClusterID, req.VoterID, req.VoterDirectoryID = cluster, of.id, of.directory
 					x.ask(v, req)
 				}
 			}
-		}
-	})...)
+		}),
+	)
+}
+
+// clusters are the ids of no cluster in particular, of this one, of another and an empty one.
+func (x *exchange) clusters() []*string {
+	own := must[*kmsg.DescribeClusterResponse](x, 0, kmsg.NewPtrDescribeClusterRequest()).ClusterID
+	other, empty := "another-cluster", ""
+	return []*string{nil, &own, &other, &empty}
 }
