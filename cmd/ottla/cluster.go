@@ -13,9 +13,9 @@ import (
 
 func newCluster() *cobra.Command {
 	var to connection
-	c := &cobra.Command{Use: "cluster", Short: "Describe the cluster and its metadata quorum", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c := &cobra.Command{Use: "cluster", Short: "Describe the cluster, and change who is in it", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	to.flag(c)
-	c.AddCommand(newClusterDescribe(&to))
+	c.AddCommand(newClusterDescribe(&to), newClusterUnregister(&to), newClusterVoter(&to, true), newClusterVoter(&to, false))
 	return c
 }
 
@@ -25,6 +25,15 @@ type clusterView struct {
 	Controller int32       `json:"controller"`
 	Nodes      []nodeView  `json:"nodes"`
 	Quorum     *quorumView `json:"quorum"`
+	// Features are those that the broker which was asked knows.
+	Features []featureView `json:"features"`
+}
+
+type featureView struct {
+	Name  string `json:"name"`
+	Level int16  `json:"level"` // finalized; 0 is off
+	Min   int16  `json:"min"`   // of what the broker understands
+	Max   int16  `json:"max"`
 }
 
 type nodeView struct {
@@ -43,7 +52,7 @@ type quorumView struct {
 }
 
 type replicaView struct {
-	ID     int32 `json:"id"`
+	ID     int32 `json:"id"` // -1: a voter whose disk was lost, and whose node is back with another
 	LogEnd int64 `json:"log_end"`
 	// CaughtUp is when it last had all that the leader had; null: unknown.
 	CaughtUp *time.Time `json:"caught_up"`
@@ -90,10 +99,42 @@ func describeCluster(ctx context.Context, cl *kgo.Client) (*clusterView, error) 
 	if v.Quorum, err = describeQuorum(ctx, cl); err != nil {
 		return nil, fmt.Errorf("describe quorum: %w", err)
 	}
+	if v.Features, err = describeFeatures(ctx, cl); err != nil {
+		return nil, fmt.Errorf("describe features: %w", err)
+	}
 	return v, nil
 }
 
+func describeFeatures(ctx context.Context, cl *kgo.Client) ([]featureView, error) {
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.ClientSoftwareName, req.ClientSoftwareVersion = "ottla", "1"
+	resp, err := req.RequestWith(ctx, cl)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err != nil {
+		return nil, err
+	}
+	levels := map[string]int16{}
+	for _, f := range resp.FinalizedFeatures {
+		levels[f.Name] = f.MaxVersionLevel
+	}
+	out := []featureView{}
+	for _, f := range resp.SupportedFeatures {
+		out = append(out, featureView{f.Name, levels[f.Name], f.MinVersion, f.MaxVersion})
+	}
+	return out, nil
+}
+
 func describeQuorum(ctx context.Context, cl *kgo.Client) (*quorumView, error) {
+	p, err := askQuorum(ctx, cl)
+	if err != nil {
+		return nil, err
+	}
+	return &quorumView{Leader: p.LeaderID, Epoch: p.LeaderEpoch, HighWatermark: p.HighWatermark, Voters: replicaViews(p.CurrentVoters), Observers: replicaViews(p.Observers)}, nil
+}
+
+func askQuorum(ctx context.Context, cl *kgo.Client) (*kmsg.DescribeQuorumResponseTopicPartition, error) {
 	req := kmsg.NewPtrDescribeQuorumRequest()
 	req.Topics = []kmsg.DescribeQuorumRequestTopic{{Topic: "__cluster_metadata", Partitions: []kmsg.DescribeQuorumRequestTopicPartition{{Partition: 0}}}}
 	resp, err := req.RequestWith(ctx, cl)
@@ -106,11 +147,8 @@ func describeQuorum(ctx context.Context, cl *kgo.Client) (*quorumView, error) {
 	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
 		return nil, fmt.Errorf("an answer about %d topics", len(resp.Topics))
 	}
-	p := resp.Topics[0].Partitions[0]
-	if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-		return nil, err
-	}
-	return &quorumView{Leader: p.LeaderID, Epoch: p.LeaderEpoch, HighWatermark: p.HighWatermark, Voters: replicaViews(p.CurrentVoters), Observers: replicaViews(p.Observers)}, nil
+	p := &resp.Topics[0].Partitions[0]
+	return p, kerr.ErrorForCode(p.ErrorCode)
 }
 
 func replicaViews(rs []kmsg.DescribeQuorumResponseTopicPartitionReplicaState) []replicaView {
@@ -126,7 +164,7 @@ func replicaViews(rs []kmsg.DescribeQuorumResponseTopicPartitionReplicaState) []
 	return out
 }
 
-// print shows three small tables for people.
+// print shows small tables for people, and says in words what they may wonder about.
 func (v *clusterView) print(c *cobra.Command, out *output) error {
 	w := c.OutOrStdout()
 	fmt.Fprintf(w, "cluster %s, controller %d\n\n", v.ID, v.Controller)
@@ -147,14 +185,50 @@ func (v *clusterView) print(c *cobra.Command, out *output) error {
 	for _, list := range []struct {
 		role string
 		of   []replicaView
-	}{{"voter", q.Voters}, {"observer", q.Observers}} {
+	}{{"voter", q.Voters}, {"learner", q.Observers}} {
 		for _, r := range list.of {
-			role := list.role
-			if r.ID == q.Leader {
-				role = "leader"
-			}
-			replicas.rows = append(replicas.rows, []any{r.ID, role, r.LogEnd, max(0, q.HighWatermark-r.LogEnd)})
+			replicas.rows = append(replicas.rows, r.row(list.role, q))
 		}
 	}
-	return out.print(c, replicas)
+	if err := out.print(c, replicas); err != nil {
+		return err
+	}
+	if words := q.words(); words != "" {
+		fmt.Fprintf(w, "\n%s\n", words)
+	}
+	if len(v.Features) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w)
+	features := table{columns: []string{"feature", "level", "understood"}}
+	for _, f := range v.Features {
+		features.rows = append(features.rows, []any{f.Name, f.Level, fmt.Sprintf("%d to %d", f.Min, f.Max)})
+	}
+	return out.print(c, features)
+}
+
+// row is a line of the table of the quorum. What is not known is a dash.
+func (r *replicaView) row(role string, q *quorumView) []any {
+	if r.ID == q.Leader {
+		role = "leader"
+	}
+	var id, end, behind any = r.ID, r.LogEnd, max(0, q.HighWatermark-r.LogEnd)
+	if r.ID < 0 {
+		id, role = nil, role+", disk lost"
+	}
+	if r.LogEnd < 0 {
+		end, behind = nil, nil
+	}
+	return []any{id, role, end, behind}
+}
+
+// words is what the number of voters means; "" if nothing has to be said.
+func (q *quorumView) words() string {
+	switch voters, learners := len(q.Voters), len(q.Observers); {
+	case voters == 1 && learners == 1:
+		return "One voter of two nodes: two would survive no failure, and one that fails would stop both. With a third node there are three voters."
+	case voters == 1 && learners > 1:
+		return "One voter: if it fails, nothing can be changed. The learners become voters when two of them have caught up, unless ottla.quorum.voters is 1."
+	}
+	return ""
 }

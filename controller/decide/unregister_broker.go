@@ -18,6 +18,7 @@ func (d *decision) unregisterBroker(req *kmsg.UnregisterBrokerRequest) (Outcome,
 		resp.ErrorCode, resp.ErrorMessage = protocol.ErrorCode(err), protocol.ErrorMessage(err)
 		return d.outcome(resp, false)
 	}
+	resp.ErrorMessage = new(string) // empty and not null, as Kafka sends it
 	(&standing{decision: d, broker: b.ID, online: b.Dirs}).settle()
 	if len(b.Dirs) > 0 {
 		d.retire(b.ID, b.Dirs[0])

@@ -17,13 +17,18 @@ const (
 	unsafeDowngrade = 3
 )
 
-// updateFeatures decides key 57: all updates or none. Before version 1 a flag stands for the kind of the change.
+// updateFeatures decides key 57: all updates or none; of a feature that is named twice the last counts. Before version 1 a flag stands for the kind of the change.
 func (d *decision) updateFeatures(req *kmsg.UpdateFeaturesRequest) (Outcome, error) {
 	resp := req.ResponseKind().(*kmsg.UpdateFeaturesResponse)
-	none := ""
-	resp.ErrorMessage = &none
+	last := make(map[string]int, len(req.FeatureUpdates))
+	for n := range req.FeatureUpdates {
+		last[req.FeatureUpdates[n].Feature] = n
+	}
 	for n := range req.FeatureUpdates {
 		u := &req.FeatureUpdates[n]
+		if last[u.Feature] != n {
+			continue
+		}
 		if err := d.updateFeature(u, kindOf(req.Version, u)); err != nil {
 			d.records = nil
 			err = protocol.Errorf(kerr.InvalidUpdateVersion, "The update failed for all features since the following feature had an error: Invalid update version %d for feature %s. %s",
@@ -33,6 +38,7 @@ func (d *decision) updateFeatures(req *kmsg.UpdateFeaturesRequest) (Outcome, err
 		}
 	}
 	if req.Version < 2 {
+		none := "NONE" // as Kafka says it
 		for n := range req.FeatureUpdates {
 			r := kmsg.NewUpdateFeaturesResponseResult()
 			r.Feature, r.ErrorMessage = req.FeatureUpdates[n].Feature, &none
@@ -67,7 +73,10 @@ func (d *decision) updateFeature(u *kmsg.UpdateFeaturesRequestFeatureUpdate, kin
 	if err := d.checkSupported(u.Feature, level); err != nil {
 		return err
 	}
+	_, known := Supported()[u.Feature]
 	switch {
+	case !known && now == 0:
+		return refuse("Feature %s not found.", u.Feature)
 	case level < now && kind == upgrade:
 		return refuse("Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe downgrade.")
 	case level > now && kind != upgrade:

@@ -45,6 +45,9 @@ func (q *Machine) byHand(s submission) (refused *pending, ok bool) {
 func voterReply(req kmsg.Request, err error) kmsg.Response {
 	resp := req.ResponseKind()
 	code, text := protocol.ErrorCode(err), protocol.ErrorMessage(err)
+	if err == nil {
+		text = new("NONE") // as Kafka says it
+	}
 	switch r := resp.(type) {
 	case *kmsg.AddRaftVoterResponse:
 		r.ErrorCode, r.ErrorMessage = code, text
@@ -54,15 +57,15 @@ func voterReply(req kmsg.Request, err error) kmsg.Response {
 	return resp
 }
 
-var errPreviousVoter = protocol.Errorf(kerr.RequestTimedOut, "Request timed out waiting for leader to handle previous add or remove voter request")
+var errPreviousVoter = protocol.Errorf(kerr.RequestTimedOut, "Request timed out waiting for leader to handle previous voter change request")
 
 func (q *Machine) addVoter(r *kmsg.AddRaftVoterRequest) ([]Change, error) {
-	g, err := q.roster(r.ClusterID)
+	g, err := q.roster("Add", r.ClusterID, r.VoterID, r.VoterDirectoryID)
 	if err != nil {
 		return nil, err
 	}
 	key := replicaKey(r.VoterID, r.VoterDirectoryID)
-	c := q.committed.Controller(protocol.BrokerID(r.VoterID))
+	c := g.node(r.VoterID)
 	switch {
 	case c != nil && q.isVoter(c.ID):
 		return nil, protocol.Errorf(kerr.DuplicateVoter, "The voter id for %s is already part of the set of voters %s.", key, g.voterKeys())
@@ -99,12 +102,12 @@ func (g *roster) adding(id uint64, candidates []uint64, want int, key string) ([
 }
 
 func (q *Machine) removeVoter(r *kmsg.RemoveRaftVoterRequest) ([]Change, error) {
-	g, err := q.roster(r.ClusterID)
+	g, err := q.roster("Remove", r.ClusterID, r.VoterID, r.VoterDirectoryID)
 	if err != nil {
 		return nil, err
 	}
 	key := replicaKey(r.VoterID, r.VoterDirectoryID)
-	c := q.committed.Controller(protocol.BrokerID(r.VoterID))
+	c := g.node(r.VoterID)
 	if c == nil || c.Directory != protocol.DirectoryID(r.VoterDirectoryID) || !q.isVoter(c.ID) {
 		return nil, protocol.Errorf(kerr.VoterNotFound, "Cannot remove voter %s from the set of voters %s", key, g.voterKeys())
 	}
@@ -116,15 +119,17 @@ func (q *Machine) removeVoter(r *kmsg.RemoveRaftVoterRequest) ([]Change, error) 
 	return []Change{{candidates[0], Voter}, {c.RaftID, Learner}}, nil
 }
 
-// roster is the members as they are now, if nothing is changing them and the request is for this cluster.
-func (q *Machine) roster(clusterID *string) (*roster, error) {
+// roster is the members as they are now, if the request is for this cluster, names a voter, and nothing is changing them. what begins the words of a refusal.
+func (q *Machine) roster(what string, clusterID *string, id int32, directory protocol.DirectoryID) (*roster, error) {
 	switch {
 	case clusterID != nil && *clusterID != q.o.ClusterID:
-		return nil, kerr.InconsistentClusterID
+		return nil, protocol.Errorf(kerr.InconsistentClusterID, "The given id %q doesn't match the cluster id %q", *clusterID, q.o.ClusterID)
+	case id < 0 || directory.IsZero():
+		return nil, protocol.Errorf(kerr.InvalidRequest, "%s voter request didn't include a valid voter", what)
 	case q.changing():
 		return nil, errPreviousVoter
 	}
-	return &roster{Status: q.Status(), controllers: q.committed.Controllers()}, nil
+	return &roster{Status: q.Status(), controllers: q.controllers()}, nil
 }
 
 // voterKeys is the voters in Kafka's words.

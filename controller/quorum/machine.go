@@ -155,12 +155,10 @@ func (q *Machine) Step(m *pb.Message) {
 			return
 		}
 	}
-	if q.leads && q.member(m.GetFrom()) {
-		q.heard.note(m.GetFrom(), q.ticks)
-	}
 	if err := q.node.Step(m); err != nil {
 		q.o.Logger.Debug("raft message ignored", "type", m.GetType().String(), "error", err)
 	}
+	q.hear(m.GetFrom())
 }
 
 // Ready does everything that has become possible: it writes what raft demands, waits for the disk, applies what is committed, decides what waits, answers, and returns what is to be

@@ -63,10 +63,26 @@ func (q *Machine) wantedVoters() int {
 	return int(config.Values{Static: q.o.Static, DynamicDefault: q.committed.Config(config.Broker, "")}.Int("ottla.quorum.voters"))
 }
 
-// isVoter tells whether a node is registered as one of the voters.
+// isVoter tells whether a node is one of the voters.
 func (q *Machine) isVoter(id protocol.BrokerID) bool {
-	c := q.committed.Controller(id)
-	return c != nil && slices.Contains(q.conf.GetVoters(), c.RaftID)
+	return slices.ContainsFunc(q.controllers(), func(c *image.Controller) bool { return c.ID == id && slices.Contains(q.conf.GetVoters(), c.RaftID) })
+}
+
+// controllers is who is registered as one, by node id, and this node in any case: one that is alone may not have registered.
+func (q *Machine) controllers() []*image.Controller {
+	list := q.committed.Controllers()
+	n, registered := slices.BinarySearchFunc(list, q.o.NodeID, func(c *image.Controller, id protocol.BrokerID) int { return cmp.Compare(c.ID, id) })
+	if registered {
+		return list
+	}
+	self := &image.Controller{ID: q.o.NodeID, RaftID: q.storage.RaftID()}
+	if b := q.committed.Broker(self.ID); b != nil {
+		self.Endpoints = b.Endpoints
+		if len(b.Dirs) > 0 {
+			self.Directory = b.Dirs[0] // where the metadata log lies
+		}
+	}
+	return slices.Insert(slices.Clone(list), n, self)
 }
 
 // plan is the next change of the members; none if all is as it should be. want is how many voters there are to be.
@@ -97,6 +113,15 @@ type roster struct {
 func (g *roster) registered(raftID uint64) *image.Controller {
 	for _, c := range g.controllers {
 		if c.RaftID == raftID {
+			return c
+		}
+	}
+	return nil
+}
+
+func (g *roster) node(id int32) *image.Controller {
+	for _, c := range g.controllers {
+		if int32(c.ID) == id {
 			return c
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/tracker"
 )
 
@@ -35,6 +36,12 @@ type Member struct {
 	Following bool
 	// Silent is for how long it has not been heard of; 0 for the leader itself. It counts time in which the leader was awake, from the start of the leadership on.
 	Silent time.Duration
+	// Heard says that it was heard of in this leadership.
+	Heard bool
+	// Caught says that it has been known to have all that the leader had; Behind is how long ago that was last so, counted like Silent. As Apache Kafka does, who has at one sign of life all that
+	// there was at the one before was caught up then.
+	Caught bool
+	Behind time.Duration
 }
 
 // Status tells how the quorum is. It allocates.
@@ -73,25 +80,55 @@ func (q *Machine) Status() Status {
 func (q *Machine) fill(m *Member, p tracker.Progress) {
 	m.Match, m.Next, m.Active = p.Match, p.Next, p.RecentActive
 	m.Following = p.State == tracker.StateReplicate
-	if m.RaftID != q.storage.RaftID() {
-		m.Silent = time.Duration(q.ticks-q.heard.at(m.RaftID)) * Tick
+	if m.RaftID == q.storage.RaftID() {
+		m.Heard, m.Caught = true, true
+		return
+	}
+	h, heard := q.heard.members[m.RaftID]
+	m.Heard, m.Caught = heard, h.caught
+	m.Silent = time.Duration(q.ticks-max(q.heard.start, h.at)) * Tick
+	if h.caught {
+		m.Behind = time.Duration(q.ticks-h.caughtAt) * Tick
 	}
 }
 
 // hearing is when each member was heard of, in ticks: a leader that slept does not take everybody for dead.
 type hearing struct {
-	last  map[uint64]uint64
-	start uint64 // of the leadership: nobody was silent before
+	members map[uint64]heardOf
+	start   uint64 // of the leadership: nobody was silent before
 }
 
-func (h *hearing) restart(ticks uint64) { *h = hearing{start: ticks, last: make(map[uint64]uint64)} }
+// heardOf is the last sign of life of one member, and when it was last caught up.
+type heardOf struct {
+	at, end  uint64 // the tick, and our last index then
+	caughtAt uint64 // the tick
+	caught   bool
+}
 
-func (h *hearing) at(id uint64) uint64 { return max(h.start, h.last[id]) }
+func (h *hearing) restart(ticks uint64) {
+	*h = hearing{start: ticks, members: make(map[uint64]heardOf)}
+}
 
-func (h *hearing) note(id, ticks uint64) {
-	if h.last != nil {
-		h.last[id] = ticks
+// hear notes a sign of life of a member, after raft has taken it.
+func (q *Machine) hear(id uint64) {
+	if !q.leads || !q.member(id) {
+		return
 	}
+	match := uint64(0)
+	q.node.WithProgress(func(other uint64, _ raft.ProgressType, p tracker.Progress) {
+		if other == id {
+			match = p.Match
+		}
+	})
+	h, before := q.heard.members[id]
+	switch {
+	case match >= q.lastIndex:
+		h.caught, h.caughtAt = true, q.ticks
+	case before && match >= h.end:
+		h.caught, h.caughtAt = true, h.at
+	}
+	h.at, h.end = q.ticks, q.lastIndex
+	q.heard.members[id] = h
 }
 
 // Alone tells whether this node is the only member, as far as applied.

@@ -211,6 +211,9 @@ var rawTimes = regexp.MustCompile(`-?\b\d{13,19}\b`)
 // rawUUIDs finds what brokers make members' ids different with.
 var rawUUIDs = regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`)
 
+// rawQuorumIDs finds the ids of the cluster and of its voters' directories.
+var rawQuorumIDs = regexp.MustCompile(`(directoryId=|the cluster id ")[\w-]{22}`)
+
 func (n *rawNames) port() string {
 	_, port, err := net.SplitHostPort(n.address)
 	if err != nil {
@@ -242,6 +245,7 @@ func (n *rawNames) text(s string) string {
 		s = strings.ReplaceAll(s, fmt.Sprintf("producer %d ", id), "producer "+name+" ")
 	}
 	s = rawUUIDs.ReplaceAllString(s, "UUID")
+	s = rawQuorumIDs.ReplaceAllString(s, "${1}ID")
 	s = strings.ReplaceAll(s, n.address, "BROKER")
 	if port := n.port(); port != "" {
 		s = strings.ReplaceAll(s, port, "PORT")

@@ -20,9 +20,9 @@ import (
 // rawRange is what one API key is asked at.
 type rawRange struct{ min, max int16 }
 
-// rawKeys are the versions that a broker of ours serves, but for Produce 0 to 2, which both only claim.
+// rawKeys are the versions that a broker of ours serves, but for Produce 0 to 2, which both only claim, and UnregisterController, of which this Apache Kafka knows nothing.
 var rawKeys = map[int16]rawRange{
-	0: {3, 13}, 1: {4, 18}, 2: {1, 11}, 3: {0, 13}, 8: {2, 10}, 9: {1, 10}, 10: {0, 6}, 11: {0, 9}, 12: {0, 4}, 13: {0, 5}, 14: {0, 5}, 15: {0, 6}, 16: {0, 5}, 18: {0, 5}, 19: {2, 7}, 20: {1, 6}, 21: {0, 2}, 22: {0, 5}, 23: {2, 4}, 32: {1, 4}, 33: {0, 2}, 35: {1, 5}, 37: {0, 3}, 42: {0, 3}, 44: {0, 1}, 47: {0, 0}, 55: {0, 2}, 60: {0, 2}, 61: {0, 0}, 74: {0, 1}, 75: {0, 0},
+	0: {3, 13}, 1: {4, 18}, 2: {1, 11}, 3: {0, 13}, 8: {2, 10}, 9: {1, 10}, 10: {0, 6}, 11: {0, 9}, 12: {0, 4}, 13: {0, 5}, 14: {0, 5}, 15: {0, 6}, 16: {0, 5}, 18: {0, 5}, 19: {2, 7}, 20: {1, 6}, 21: {0, 2}, 22: {0, 5}, 23: {2, 4}, 32: {1, 4}, 33: {0, 2}, 35: {1, 5}, 37: {0, 3}, 42: {0, 3}, 44: {0, 1}, 47: {0, 0}, 55: {0, 2}, 57: {0, 2}, 60: {0, 2}, 61: {0, 0}, 64: {0, 0}, 74: {0, 1}, 75: {0, 0}, 80: {0, 1}, 81: {0, 0},
 }
 
 // kafkaLacks are the highest versions that this Apache Kafka serves where ours are higher: what lies between is asked of nobody here.
@@ -31,7 +31,7 @@ var kafkaLacks = map[int16]int16{18: 4, 42: 2}
 // rawCases is every case, in order.
 func rawCases() []rawCase {
 	return slices.Concat(protocolCases(), versionsCases(), topicsCases(), partitionsCases(), produceCases(), batchCases(), producerCases(), fetchCases(), sessionCases(),
-		offsetsCases(), recordsCases(), metadataCases(), describeCases(), configsCases(), operatorCases(), everything(), groupCases())
+		offsetsCases(), recordsCases(), metadataCases(), describeCases(), configsCases(), operatorCases(), clusterCases(), everything(), groupCases())
 }
 
 // each makes a case for every version of key that both brokers serve and that is at least from.

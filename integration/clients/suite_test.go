@@ -4,6 +4,7 @@ package clients
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,7 +28,7 @@ func TestToolsSayTheSame(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		steps []step
-	}{{"topics", script()}, {"groups", groupSteps()}, {"kcat", kcatSteps()}} {
+	}{{"topics", script()}, {"groups", groupSteps()}, {"kcat", kcatSteps()}, {"cluster", clusterSteps()}} {
 		t.Run(c.name, func(t *testing.T) { sayTheSame(t, libs, c.steps, allowed) })
 	}
 }
@@ -81,7 +82,8 @@ func transcript(t *testing.T, libs kafka.Libs, b *broker, steps []step) map[stri
 	members := map[string]*member{}
 	for _, s := range steps {
 		for name, text := range s.files {
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			file := filepath.Join(dir, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(strings.ReplaceAll(text, "$D", dir)), 0o644)); err != nil {
 				t.Error(err)
 			}
 		}
@@ -118,7 +120,11 @@ func (s step) arrange(said string) string {
 
 // command is the invocation of s against b.
 func (s step) command(ctx context.Context, libs kafka.Libs, b *broker, dir string) *exec.Cmd {
-	args := strings.Fields(strings.NewReplacer("$B", b.address, "$D", dir).Replace(s.args))
+	said := strings.NewReplacer("$B", b.address, "$D", dir).Replace(s.args)
+	if strings.Contains(said, "$V") {
+		said = strings.ReplaceAll(said, "$V", b.voterDirectory())
+	}
+	args := strings.Fields(said)
 	if !strings.Contains(s.tool, ".") {
 		return exec.CommandContext(ctx, s.tool, args...)
 	}
@@ -143,6 +149,11 @@ var noise = []struct {
 }{
 	{regexp.MustCompile(`TopicId: [\w-]{22}`), "TopicId: ID"},
 	{regexp.MustCompile(`(Cluster ID:) [\w-]{22}`), "$1 ID"},
+	{regexp.MustCompile(`(?m)^(ClusterId: +)[\w-]{22}$`), "$1 ID"},
+	{regexp.MustCompile(`(?m)^(LeaderEpoch|HighWatermark): +\d+$`), "$1: SOME"},
+	{regexp.MustCompile(`(directoryId=|"directoryId": ")[\w-]{22}`), "${1}ID"},
+	{regexp.MustCompile(`"endpoints": \["[^"\]]*"\]`), `"endpoints": ENDPOINTS`}, // the quorum of ours has no listeners of its own
+	{regexp.MustCompile(`(?m)^(\d+\s+)[\w-]{22}(\s+)\d+(\s+\d+\s+)\d+(?: ms ago)?(\s+)\d+(?: ms ago)?(\s+(?:Leader|Follower|Observer))`), "${1}ID${2}END${3}NOW${4}NOW$5"},
 	{regexp.MustCompile(`(?m)^\[[-0-9 :,]{23}\] `), ""},
 	{regexp.MustCompile(`\d+ records sent, [^\n]*`), "RECORDS SENT"},
 	{regexp.MustCompile(`(?m)^%\d\|[\d.]+\|`), "%T|"},

@@ -128,7 +128,7 @@ func (l Libs) Start(ctx context.Context, dir string) (*Broker, error) {
 	if err := os.WriteFile(properties, []byte(b.properties(controller)), 0o644); err != nil {
 		return nil, err
 	}
-	if out, err := l.Tool(ctx, "256m", "kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c", properties).CombinedOutput(); err != nil {
+	if out, err := l.Tool(ctx, "256m", "kafka.tools.StorageTool", "format", "--standalone", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c", properties).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("format: %w\n%s", err, out)
 	}
 	b.Process, err = process.Start(ctx, l.server(context.WithoutCancel(ctx), properties), address)
@@ -138,7 +138,7 @@ func (l Libs) Start(ctx context.Context, dir string) (*Broker, error) {
 func (b *Broker) properties(controller string) string {
 	return fmt.Sprintf(`process.roles=broker,controller
 node.id=1
-controller.quorum.voters=1@%[2]s
+controller.quorum.bootstrap.servers=%[2]s
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://%[1]s,CONTROLLER://%[2]s
 advertised.listeners=PLAINTEXT://%[1]s

@@ -6,9 +6,10 @@ package handlers
 //	v1  when replicas last fetched and were last caught up (KIP-836)
 //	v2  error messages, directory ids, nodes with their listeners (KIP-853)
 //
-// Describe on the cluster is needed, else CLUSTER_AUTHORIZATION_FAILED. Anything but partition 0 of __cluster_metadata, alone, is UNKNOWN_TOPIC_OR_PARTITION; NOT_LEADER_OR_FOLLOWER on a node that does not lead
-// the quorum.
-// Differs from Apache Kafka: the leader's epoch is the term of raft; offsets count entries, of which each may hold many records; the nodes' listeners are those that clients use, as the quorum has none of its own.
+// Describe on the cluster is needed, else CLUSTER_AUTHORIZATION_FAILED. Anything but partition 0 of __cluster_metadata, alone, is UNKNOWN_TOPIC_OR_PARTITION. Whichever node is asked, the leader
+// answers, after a majority has confirmed that it is one: what it tells was true after the question came. REQUEST_TIMED_OUT where nobody leads for 30 s.
+// Differs from Apache Kafka: the leader's epoch is the term of raft; offsets count entries, of which each may hold many records; a voter whose disk was lost, and whose node is back with another one, has
+// the node id -1; the nodes' listeners are those that clients use, as the quorum has none of its own.
 
 import (
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -18,77 +19,43 @@ import (
 )
 
 func describeQuorum(r *request, req *kmsg.DescribeQuorumRequest) kmsg.Response {
-	resp := kmsg.NewPtrDescribeQuorumResponse()
-	if !r.mayCluster(protocol.OpDescribe) {
-		resp.ErrorCode, resp.ErrorMessage = r.code(kerr.ClusterAuthorizationFailed), protocol.ErrorMessage(kerr.ClusterAuthorizationFailed)
+	fail := func(err error) kmsg.Response {
+		resp := kmsg.NewPtrDescribeQuorumResponse()
+		resp.ErrorCode, resp.ErrorMessage = r.code(err), protocol.ErrorMessage(err)
 		return resp
 	}
-	status := r.Quorum.Quorum()
-	var err error
 	switch {
+	case !r.mayCluster(protocol.OpDescribe):
+		return fail(kerr.ClusterAuthorizationFailed)
 	case !asksAboutMetadata(req.Topics):
-		err = kerr.UnknownTopicOrPartition
-	case status.Leader != r.Broker:
-		err = kerr.NotLeaderForPartition
+		return r.unknownQuorums(req)
 	}
-	resp.ErrorMessage = new(string) // empty and not null, as Kafka sends it
-	for _, t := range req.Topics {
-		o := kmsg.NewDescribeQuorumResponseTopic()
-		o.Topic = t.Topic
-		for _, p := range t.Partitions {
-			o.Partitions = append(o.Partitions, r.quorumPartition(p.Partition, &status, err))
+	return submit(r, int32(defaultTimeout.Milliseconds()), req, func(told *kmsg.DescribeQuorumResponse, err error) kmsg.Response {
+		if err != nil {
+			return fail(err)
 		}
-		resp.Topics = append(resp.Topics, o)
-	}
-	if err == nil {
-		resp.Nodes = r.quorumNodes(&status)
-	}
-	return resp
+		return told
+	})
 }
 
 func asksAboutMetadata(topics []kmsg.DescribeQuorumRequestTopic) bool {
 	return len(topics) == 1 && topics[0].Topic == metadataTopic && len(topics[0].Partitions) == 1 && topics[0].Partitions[0].Partition == 0
 }
 
-func (r *request) quorumPartition(index int32, s *QuorumStatus, err error) kmsg.DescribeQuorumResponseTopicPartition {
-	p := kmsg.NewDescribeQuorumResponseTopicPartition()
-	p.Partition = index
-	if err != nil {
-		p.ErrorCode, p.ErrorMessage = r.code(err), protocol.ErrorMessage(err)
-		return p
-	}
-	p.ErrorMessage = new(string)
-	p.LeaderID, p.LeaderEpoch, p.HighWatermark = int32(s.Leader), int32(s.Term), int64(s.HighWatermark)
-	p.CurrentVoters, p.Observers = quorumReplicas(s.Voters), quorumReplicas(s.Observers)
-	return p
-}
-
-func quorumReplicas(rs []QuorumReplica) []kmsg.DescribeQuorumResponseTopicPartitionReplicaState {
-	out := make([]kmsg.DescribeQuorumResponseTopicPartitionReplicaState, 0, len(rs))
-	for _, r := range rs {
-		o := kmsg.NewDescribeQuorumResponseTopicPartitionReplicaState()
-		o.ReplicaID, o.ReplicaDirectoryID, o.LogEndOffset = int32(r.ID), r.Directory, int64(r.LogEnd)
-		o.LastFetchTimestamp, o.LastCaughtUpTimestamp = r.LastFetchMs, r.LastCaughtMs
-		out = append(out, o)
-	}
-	return out
-}
-
-// quorumNodes is the voters with the addresses that they registered.
-func (r *request) quorumNodes(s *QuorumStatus) []kmsg.DescribeQuorumResponseNode {
-	img := r.Controller.Image()
-	var nodes []kmsg.DescribeQuorumResponseNode
-	for _, v := range s.Voters {
-		n := kmsg.NewDescribeQuorumResponseNode()
-		n.NodeID = int32(v.ID)
-		if b := img.Broker(v.ID); b != nil {
-			for _, e := range b.Endpoints {
-				l := kmsg.NewDescribeQuorumResponseNodeListener()
-				l.Name, l.Host, l.Port = e.Listener, e.Host, uint16(e.Port)
-				n.Listeners = append(n.Listeners, l)
-			}
+// unknownQuorums refuses every partition that was asked about.
+func (r *request) unknownQuorums(req *kmsg.DescribeQuorumRequest) kmsg.Response {
+	resp := kmsg.NewPtrDescribeQuorumResponse()
+	resp.ErrorMessage = new(string) // empty and not null, as Kafka sends it
+	for _, t := range req.Topics {
+		o := kmsg.NewDescribeQuorumResponseTopic()
+		o.Topic = t.Topic
+		for _, p := range t.Partitions {
+			unknown := kmsg.NewDescribeQuorumResponseTopicPartition()
+			unknown.Partition = p.Partition
+			unknown.ErrorCode, unknown.ErrorMessage = r.code(kerr.UnknownTopicOrPartition), protocol.ErrorMessage(kerr.UnknownTopicOrPartition)
+			o.Partitions = append(o.Partitions, unknown)
 		}
-		nodes = append(nodes, n)
+		resp.Topics = append(resp.Topics, o)
 	}
-	return nodes
+	return resp
 }

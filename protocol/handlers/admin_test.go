@@ -53,6 +53,8 @@ func decideAll(req kmsg.Request) (kmsg.Response, error) {
 			resp.Resources = append(resp.Resources, o)
 		}
 		return resp, nil
+	case *kmsg.DescribeQuorumRequest, *kmsg.UpdateFeaturesRequest, *kmsg.UnregisterBrokerRequest, *kmsg.AddRaftVoterRequest, *kmsg.RemoveRaftVoterRequest, *kmsg.UnregisterControllerRequest:
+		return req.ResponseKind(), nil
 	}
 	panic("not administrative")
 }

@@ -59,34 +59,12 @@ type LogDirPartition struct {
 	Size int64 // bytes of all segments
 }
 
-// Quorum tells where the metadata quorum stands, as its leader knows it.
-type Quorum interface {
-	Quorum() QuorumStatus
-}
-
-// QuorumStatus is the metadata quorum at one moment.
-type QuorumStatus struct {
-	Leader        protocol.BrokerID // NoBroker: unknown. Only the leader knows the rest.
-	Term          protocol.Term
-	HighWatermark protocol.Offset
-	Voters        []QuorumReplica
-	Observers     []QuorumReplica
-}
-
-// QuorumReplica is one node's copy of the metadata log.
-type QuorumReplica struct {
-	ID           protocol.BrokerID
-	Directory    protocol.DirectoryID
-	LogEnd       protocol.Offset
-	LastFetchMs  int64 // milliseconds since 1970; NoTimestamp: unknown. The leader's own are the present.
-	LastCaughtMs int64 // when it last had all that the leader had
-}
-
 // Controller is the metadata quorum as a handler sees it.
 type Controller interface {
 	// Image is the committed and applied state.
 	Image() *image.Image
-	// Submit decides req (CreateTopics, DeleteTopics, CreatePartitions, AlterConfigs, IncrementalAlterConfigs) and calls done once, when the decision is committed and applied here or has failed.
+	// Submit has the quorum's leader decide req (CreateTopics, DeleteTopics, CreatePartitions, AlterConfigs, IncrementalAlterConfigs, UpdateFeatures, the keys about registrations and voters), or answer it
+	// (DescribeQuorum), and calls done once, when the decision is committed and applied here or has failed.
 	// done runs on the controller's goroutine.
 	Submit(p protocol.Principal, req kmsg.Request, done func(kmsg.Response, error))
 }
@@ -113,7 +91,6 @@ type Options struct {
 	Controller  Controller
 	ProducerIDs ProducerIDs
 	LogDirs     LogDirs
-	Quorum      Quorum
 	Groups      Groups // nil: this broker coordinates none, and serves none of their keys
 	Nodes       *Nodes // nil: this broker knows no secret, and answers no node
 	Authorizer  Authorizer

@@ -41,10 +41,10 @@ func (g *fakeGroups) unanswered() (late []func(kmsg.Response)) {
 	return late
 }
 
-// fakeNode is the disks and the quorum of a node.
-type fakeNode struct{ leader protocol.BrokerID }
+// fakeDisks is the log directories of a node.
+type fakeDisks struct{}
 
-func (n *fakeNode) LogDirs() []LogDir {
+func (fakeDisks) LogDirs() []LogDir {
 	at := func(topic string, partition int32, size int64) LogDirPartition {
 		return LogDirPartition{protocol.TopicPartition{Topic: topic, Partition: partition}, size}
 	}
@@ -52,11 +52,4 @@ func (n *fakeNode) LogDirs() []LogDir {
 		{Path: "/a", Total: 1000, Free: 600, Partitions: []LogDirPartition{at("t", 1, 20), at("s", 0, 5), at("t", 0, 10), at("__cluster_metadata", 0, 99)}},
 		{Path: "/b", Err: errors.New("secret"), Total: 1, Free: 1},
 	}
-}
-
-func (n *fakeNode) Quorum() (s QuorumStatus) {
-	with(func() {
-		s = QuorumStatus{Leader: n.leader, Term: 3, HighWatermark: 42, Voters: []QuorumReplica{{ID: self, Directory: idOf("d"), LogEnd: 43, LastFetchMs: 1000, LastCaughtMs: 2000}}}
-	})
-	return s
 }

@@ -346,18 +346,17 @@ type broker struct {
 	authorizer *fakeAuthorizer
 	ids        *fakeIDs
 	groups     *fakeGroups
-	node       *fakeNode
 	p0, p1     *fakePartition
 	settings   config.Values
 }
 
 func newBroker(t testing.TB, extra ...*record.Record) *broker {
-	b := &broker{controller: &fakeController{}, authorizer: &fakeAuthorizer{}, ids: &fakeIDs{next: 999}, groups: &fakeGroups{}, node: &fakeNode{leader: self}, p0: newFakePartition(t), p1: newFakePartition(t)}
+	b := &broker{controller: &fakeController{}, authorizer: &fakeAuthorizer{}, ids: &fakeIDs{next: 999}, groups: &fakeGroups{}, p0: newFakePartition(t), p1: newFakePartition(t)}
 	b.partitions = &fakePartitions{led: map[protocol.TopicIDPartition]*fakePartition{{ID: idOf("t"), Partition: 0}: b.p0, {ID: idOf("t"), Partition: 1}: b.p1}}
 	b.controller.image.Store(testImage(extra...))
 	b.settings = config.Values{Static: map[string]string{"log.retention.ms": "77"}}
 	b.Handlers = New(Options{
-		Broker: self, Partitions: b.partitions, Controller: b.controller, ProducerIDs: b.ids, LogDirs: b.node, Quorum: b.node, Groups: b.groups, Authorizer: b.authorizer, Purgatory: purgatory.New(),
+		Broker: self, Partitions: b.partitions, Controller: b.controller, ProducerIDs: b.ids, LogDirs: fakeDisks{}, Groups: b.groups, Authorizer: b.authorizer, Purgatory: purgatory.New(),
 		Sessions: session.NewCache(session.Options{Slots: 10, MaxPartitions: 1000, MinEviction: time.Minute}),
 		Settings: b.values, Logger: slog.New(slog.DiscardHandler),
 	})

@@ -39,35 +39,6 @@ func TestDescribeLogDirs(t *testing.T) {
 	})
 }
 
-func TestDescribeQuorum(t *testing.T) {
-	each(t, 55, func(t *testing.T, b *broker, c *client, v int16) {
-		req := populated(55, v).(*kmsg.DescribeQuorumRequest)
-		resp := ask[*kmsg.DescribeQuorumResponse](c, v, req)
-		p := resp.Topics[0].Partitions[0]
-		if p.ErrorCode != 0 || p.LeaderID != self || p.LeaderEpoch != 3 || p.HighWatermark != 42 || len(p.CurrentVoters) != 1 || p.CurrentVoters[0].LogEndOffset != 43 {
-			t.Errorf("%+v", p)
-		}
-		if voter := p.CurrentVoters[0]; v >= 1 && (voter.LastFetchTimestamp != 1000 || voter.LastCaughtUpTimestamp != 2000) || v >= 2 && voter.ReplicaDirectoryID != idOf("d") {
-			t.Errorf("%+v", voter)
-		}
-		if v >= 2 && (len(resp.Nodes) != 1 || resp.Nodes[0].Listeners[0].Host != "h1") {
-			t.Errorf("%+v", resp.Nodes)
-		}
-		with(func() { b.node.leader = 3 })
-		if p := ask[*kmsg.DescribeQuorumResponse](c, v, req).Topics[0].Partitions[0]; p.ErrorCode != kerr.NotLeaderForPartition.Code || len(p.CurrentVoters) != 0 {
-			t.Errorf("not the leader: %+v", p)
-		}
-		req.Topics[0].Topic = "t"
-		if p := ask[*kmsg.DescribeQuorumResponse](c, v, req).Topics[0].Partitions[0]; p.ErrorCode != kerr.UnknownTopicOrPartition.Code {
-			t.Errorf("another topic: %+v", p)
-		}
-		b.authorizer.deny(protocol.OpDescribe, protocol.ResourceCluster, protocol.Cluster.Name)
-		if resp := ask[*kmsg.DescribeQuorumResponse](c, v, req); resp.ErrorCode != kerr.ClusterAuthorizationFailed.Code || len(resp.Topics) != 0 {
-			t.Errorf("denied: %+v", resp)
-		}
-	})
-}
-
 func TestDescribeProducers(t *testing.T) {
 	b := newBroker(t, topicRecords("secret", 1)...)
 	b.authorizer.deny(protocol.OpRead, protocol.ResourceTopic, "secret")

@@ -54,11 +54,16 @@ func table() []row {
 		api(upTo(0, 1), everywhere, adminFrame, later,
 			asks(onTopic(protocol.OpAlterConfigs), onCluster(protocol.OpAlterConfigs), onGroup(protocol.OpAlterConfigs)), incrementalAlterConfigs),
 		api(upTo(0, 0), everywhere, adminFrame, later, asks(onGroup(protocol.OpDelete), onTopic(protocol.OpRead)), offsetDelete).when(hasGroups),
-		api(upTo(0, 2), everywhere, firstFrame, now, asks(onCluster(protocol.OpDescribe)), describeQuorum),
+		api(upTo(0, 2), everywhere, firstFrame, later, asks(onCluster(protocol.OpDescribe)), describeQuorum),
+		api(upTo(0, 2), everywhere, adminFrame, later, asks(onCluster(protocol.OpAlter)), updateFeatures),
 		api(upTo(0, 2), everywhere, adminFrame, now, asks(onCluster(protocol.OpDescribe)), describeCluster),
 		api(upTo(0, 0), everywhere, adminFrame, now, asks(onTopic(protocol.OpRead)), describeProducers),
+		api(upTo(0, 0), everywhere, firstFrame, later, asks(onCluster(protocol.OpAlter)), unregisterBroker),
 		api(upTo(0, 1), everywhere, adminFrame, now, asks(onCluster(protocol.OpDescribeConfigs)), listConfigResources),
 		api(upTo(0, 0), everywhere, metadataFrame, now, asks(onTopic(protocol.OpDescribe)), describeTopicPartitions),
+		api(upTo(0, 1), everywhere, firstFrame, later, asks(onCluster(protocol.OpAlter)), addRaftVoter),
+		api(upTo(0, 0), everywhere, firstFrame, later, asks(onCluster(protocol.OpAlter)), removeRaftVoter),
+		api(upTo(0, 0), everywhere, firstFrame, later, asks(onCluster(protocol.OpAlter)), unregisterController),
 	}
 }
 

@@ -222,6 +222,22 @@ func populated(key, version int16) kmsg.Request {
 	case *kmsg.DescribeQuorumRequest:
 		req.Topics = []kmsg.DescribeQuorumRequestTopic{{Topic: "__cluster_metadata", Partitions: []kmsg.DescribeQuorumRequestTopicPartition{{}}}}
 		return req
+	case *kmsg.UpdateFeaturesRequest:
+		req.FeatureUpdates = []kmsg.UpdateFeaturesRequestFeatureUpdate{{Feature: "f", MaxVersionLevel: 1, UpgradeType: 1}}
+		return req
+	case *kmsg.UnregisterBrokerRequest:
+		req.BrokerID = 3
+		return req
+	case *kmsg.AddRaftVoterRequest:
+		req.VoterID, req.VoterDirectoryID = 3, id
+		req.Listeners = []kmsg.AddRaftVoterRequestListener{{Name: "L", Host: "h3", Port: 9092}}
+		return req
+	case *kmsg.RemoveRaftVoterRequest:
+		req.VoterID, req.VoterDirectoryID = 3, id
+		return req
+	case *kmsg.UnregisterControllerRequest:
+		req.ControllerID = 3
+		return req
 	case *kmsg.DescribeProducersRequest:
 		req.Topics = []kmsg.DescribeProducersRequestTopic{{Topic: name, Partitions: []int32{0}}}
 		return req
