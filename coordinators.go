@@ -18,7 +18,7 @@ import (
 
 // openCoordinators makes the coordinators of groups, which follow the leaderships of __consumer_offsets. It comes before the controller runs, whose image they follow.
 func (n *Node) openCoordinators() {
-	n.groups = group.New(group.Options{Settings: group.SettingsOf(n.values()), Topics: groupTopics{n}, Logger: n.Logger, Metrics: n.metrics.groups})
+	n.groups = group.New(group.Options{Settings: group.SettingsOf(n.values()), Topics: groupTopics{n}, Logger: n.Logger, Metrics: n.metrics.groups, Settle: n.store.Settle})
 	n.controller.Subscribe(n.followGroups)
 	var once sync.Once
 	n.endGroups = func(ctx context.Context) (err error) {

@@ -1,0 +1,129 @@
+package runtime
+
+import (
+	"sync"
+	"time"
+)
+
+// linger holds back operations that can wait (see Runtime.WriteLater) until a moment that is the same for all shards: one append takes what came for a shard meanwhile, one flush
+// of the disk what came for all of them, and their answers leave together.
+type linger[M Machine] struct {
+	worker *worker[M] // of the tick's own turns
+
+	mu     sync.Mutex
+	pace   pace
+	shards []*shard[M] // those that something lingers in
+	spare  []*shard[M] // memory for the next ones
+	timer  *time.Timer // runs tick; nil until needed
+	armed  bool        // a tick will come, or is at work
+}
+
+// lingers tells whether an operation that comes now is to wait for a tick. If so the caller has its shard take part.
+func (l *linger[M]) lingers(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.pace.lingers(now)
+}
+
+// add has a shard, in which something lingers now, take part in the next tick.
+func (l *linger[M]) add(s *shard[M]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.shards = append(l.shards, s)
+	l.arm()
+}
+
+// arm sees to it that a tick comes. The caller holds mu.
+func (l *linger[M]) arm() {
+	switch {
+	case l.armed:
+		return
+	case l.timer == nil:
+		l.timer = time.AfterFunc(l.pace.window(), l.tick)
+	default:
+		l.timer.Reset(l.pace.window())
+	}
+	l.armed = true
+}
+
+// tick takes the turns of all shards that something lingers in, and then settles: on one goroutine, as there is more to wait for than to do.
+func (l *linger[M]) tick() {
+	t := &l.worker.runtime.turns
+	if !t.begin() {
+		return // all was answered when the shards were resigned
+	}
+	l.mu.Lock()
+	shards := l.shards
+	l.shards = l.spare
+	l.mu.Unlock()
+	for _, s := range shards {
+		if s.release() {
+			l.worker.take(s)
+		}
+	}
+	l.worker.runtime.Settle()
+	clear(shards)
+	l.mu.Lock()
+	l.spare = shards[:0]
+	if l.armed = false; len(l.shards) > 0 {
+		l.arm()
+	}
+	l.mu.Unlock()
+	t.ended()
+}
+
+const (
+	adaptive  = 10 * time.Millisecond // how long operations linger if that is up to us
+	paceSpan  = 100 * time.Millisecond
+	paceOver  = 2 * paceSpan     // without any operation: those who waited for us are gone
+	paceLeast = 50               // operations in a span that make it worth while
+	paceWary  = 10 * time.Second // after lingering has made others wait
+)
+
+// pace decides whether lingering is worth while. It is not for an operation that comes alone; nor for clients that send the next one when the last was answered, who would be as much
+// slower. So what comes is counted, in spans of time: lingering begins when it is much, and ends when it is little, or half of what it was before: then it has made others wait
+// for us, and is not tried again for a while.
+type pace struct {
+	fixed time.Duration // as configured; negative: up to us
+
+	on     bool
+	began  time.Time // of the span
+	count  int       // operations in it
+	before int       // in the span before lingering began
+	wary   time.Time // until when lingering does not begin
+}
+
+func (p *pace) window() time.Duration {
+	if p.fixed < 0 {
+		return adaptive
+	}
+	return p.fixed
+}
+
+// lingers counts an operation.
+func (p *pace) lingers(now time.Time) bool {
+	if p.fixed >= 0 {
+		return p.fixed > 0
+	}
+	switch spent := now.Sub(p.began); {
+	case spent >= paceOver:
+		p.on, p.began, p.count = false, now, 0
+	case spent >= paceSpan:
+		p.decide(now, int(int64(p.count)*int64(paceSpan)/int64(spent)))
+		p.began, p.count = now, 0
+	}
+	p.count++
+	return p.on
+}
+
+// decide is called at the end of a span in which n operations came.
+func (p *pace) decide(now time.Time, n int) {
+	switch {
+	case !p.on && n >= paceLeast && !now.Before(p.wary):
+		p.on, p.before = true, n
+	case p.on && n < p.before/2:
+		p.on, p.wary = false, now.Add(paceWary)
+	case p.on && n < paceLeast:
+		p.on = false
+	}
+}
