@@ -164,7 +164,7 @@ func (n *Node) openServer(ctx context.Context) error {
 		AnswerLocalAddress: n.Advertise == "", Logger: n.Logger,
 	})
 	n.server = server.New(server.Options{
-		Dispatcher: h, Settler: n.store, Logger: n.Logger, Metrics: n.metrics.server, MaxFrame: handlers.MaxFrame(int(v.Int("socket.request.max.bytes"))),
+		Dispatcher: h, Settler: n.store, Patience: patience{n}, Logger: n.Logger, Metrics: n.metrics.server, MaxFrame: handlers.MaxFrame(int(v.Int("socket.request.max.bytes"))),
 		MemoryBudget:   v.Int("ottla.memory.budget.bytes"),
 		MaxConnections: connectionLimit(v.Int("max.connections"), files), MaxConnectionsPerIP: int(v.Int("max.connections.per.ip")),
 		IdleTimeout: ms(v, "connections.max.idle.ms"),

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ottla/controller/image"
 	"ottla/group"
@@ -63,6 +64,15 @@ func (n *Node) followShard(t *image.Topic, shard int32) {
 	}
 	n.groups.Lead(shard, state.LeaderEpoch, l)
 }
+
+// patience lets requests of groups' members gather while commits do.
+type patience struct{ n *Node }
+
+func (p patience) Patient(key int16) bool {
+	return key == int16(kmsg.OffsetCommit) || key == int16(kmsg.Heartbeat)
+}
+
+func (p patience) Worthwhile() bool { return p.n.groups.Lingers() }
 
 // groupTopics is what the coordinators of groups ask of the rest of the node.
 type groupTopics struct{ n *Node }

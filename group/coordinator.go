@@ -72,6 +72,9 @@ func (c *Coordinator) Lead(shard int32, epoch protocol.LeaderEpoch, log runtime.
 // Resign says that it does not; see runtime.Runtime.
 func (c *Coordinator) Resign(shard int32, epoch protocol.LeaderEpoch) { c.runtime.Resign(shard, epoch) }
 
+// Lingers tells whether commits linger at present because there are many; see runtime.Runtime.
+func (c *Coordinator) Lingers() bool { return c.runtime.Lingers() }
+
 // Close answers whoever waits with NOT_COORDINATOR.
 func (c *Coordinator) Close(ctx context.Context) error { return c.runtime.Close(ctx) }
 

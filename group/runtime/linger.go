@@ -25,6 +25,14 @@ func (l *linger[M]) lingers(now time.Time) bool {
 	return l.pace.lingers(now)
 }
 
+// on tells whether operations linger because many come.
+func (l *linger[M]) on() bool {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.pace.on && now.Sub(l.pace.began) < paceOver
+}
+
 // add has a shard, in which something lingers now, take part in the next tick.
 func (l *linger[M]) add(s *shard[M]) {
 	l.mu.Lock()

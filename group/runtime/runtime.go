@@ -112,6 +112,9 @@ func (r *Runtime[M]) WriteLater(id int32, decide func(m M, now time.Time) Effect
 	r.submit(id, operation[M]{decide: decide, failed: failed}, r.linger.lingers(time.Now()))
 }
 
+// Lingers tells whether operations linger at present, of the runtime's own accord. It is cheap.
+func (r *Runtime[M]) Lingers() bool { return r.linger.on() }
+
 // Touch changes soft state alone, on the shard's turn. failed is as for Write.
 func (r *Runtime[M]) Touch(id int32, touch func(m M, now time.Time), failed func(error)) {
 	r.submit(id, operation[M]{touch: touch, failed: failed}, false)
