@@ -85,6 +85,7 @@ const (
 	paceSpan  = 100 * time.Millisecond
 	paceOver  = 2 * paceSpan     // without any operation: those who waited for us are gone
 	paceLeast = 50               // operations in a span that make it worth while
+	paceSure  = 3                // spans in a row that count: one alone may be a burst, or what follows it
 	paceWary  = 10 * time.Second // after lingering has made others wait
 )
 
@@ -97,7 +98,8 @@ type pace struct {
 	on     bool
 	began  time.Time // of the span
 	count  int       // operations in it
-	before int       // in the span before lingering began
+	sure   int       // spans in a row that spoke for a change
+	before int       // least operations in those that spoke for lingering
 	wary   time.Time // until when lingering does not begin
 }
 
@@ -115,7 +117,7 @@ func (p *pace) lingers(now time.Time) bool {
 	}
 	switch spent := now.Sub(p.began); {
 	case spent >= paceOver:
-		p.on, p.began, p.count = false, now, 0
+		p.on, p.sure, p.began, p.count = false, 0, now, 0
 	case spent >= paceSpan:
 		p.decide(now, int(int64(p.count)*int64(paceSpan)/int64(spent)))
 		p.began, p.count = now, 0
@@ -127,11 +129,20 @@ func (p *pace) lingers(now time.Time) bool {
 // decide is called at the end of a span in which n operations came.
 func (p *pace) decide(now time.Time, n int) {
 	switch {
-	case !p.on && n >= paceLeast && !now.Before(p.wary):
-		p.on, p.before = true, n
 	case p.on && n < p.before/2:
-		p.on, p.wary = false, now.Add(paceWary)
-	case p.on && n < paceLeast:
-		p.on = false
+		if p.sure++; p.sure == paceSure {
+			p.on, p.sure, p.wary = false, 0, now.Add(paceWary)
+		}
+	case p.on:
+		p.on, p.sure = n >= paceLeast, 0
+	case n < paceLeast || now.Before(p.wary):
+		p.sure = 0
+	default:
+		if p.sure++; p.sure == 1 || n < p.before {
+			p.before = n
+		}
+		if p.sure == paceSure {
+			p.on, p.sure = true, 0
+		}
 	}
 }

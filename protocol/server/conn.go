@@ -37,7 +37,7 @@ type Conn struct {
 	stopping atomic.Bool   // shutdown: nothing more is read
 	done     chan struct{} // closed by kill
 
-	inLobby bool // the reader's
+	patient *patientSocket // socket, in the lobby; the reader's
 
 	in   input       // the reader's
 	late *time.Timer // the reader's: runs settlesLate; nil until needed

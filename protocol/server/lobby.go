@@ -175,7 +175,7 @@ func (l *lobby) leave(s *patientSocket) {
 
 // enterLobby moves a connection whose calls are patient to the lobby, unless somebody writes to it at the moment. It runs on the reader's goroutine, between passes.
 func (c *Conn) enterLobby() {
-	if c.in.patient < patientCalls || c.inLobby || c.raw == nil || !c.server.lobby.worthwhile() {
+	if c.in.patient < patientCalls || c.patient != nil || c.raw == nil || !c.server.lobby.worthwhile() {
 		return
 	}
 	s, err := c.server.lobby.adopt(c.raw)
@@ -189,8 +189,7 @@ func (c *Conn) enterLobby() {
 		_ = s.Close()
 		return
 	}
-	c.inLobby = true
-	c.socket, c.raw, c.out.socket, c.out.raw = s, s, s, s
+	c.patient, c.socket, c.raw, c.out.socket, c.out.raw = s, s, s, s, s
 	c.out.deadline = time.Time{}
 	c.mu.Unlock()
 	c.in.deadline, c.in.idleArmed = time.Time{}, false

@@ -22,6 +22,7 @@ type patientSocket struct {
 	lobby       *lobby
 	fd          int
 	read, write direction
+	drained     bool // there was less to read than there was room for: whatever comes is told. The reader's
 
 	mu     sync.Mutex
 	users  int // callbacks that have fd
@@ -67,7 +68,13 @@ func (d *direction) until(t time.Time) {
 }
 
 // Read calls f until it says that it is done, whenever there may be something to read. Errors: net.ErrClosed, os.ErrDeadlineExceeded.
-func (s *patientSocket) Read(f func(fd uintptr) bool) error { return s.attempt(&s.read, f) }
+func (s *patientSocket) Read(f func(fd uintptr) bool) error {
+	if s.drained {
+		s.drained = false
+		<-s.read.ready
+	}
+	return s.attempt(&s.read, f)
+}
 
 // Write is Read for when there may be room to write.
 func (s *patientSocket) Write(f func(fd uintptr) bool) error { return s.attempt(&s.write, f) }

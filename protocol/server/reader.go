@@ -141,6 +141,9 @@ func (c *Conn) read() (int, error) {
 		if err == nil {
 			err = in.err
 		}
+		if c.patient != nil {
+			c.patient.drained = err == nil && in.have < in.limit
+		}
 		return in.n, err
 	}
 	if in.buf == nil && in.headSize < peekSize {
