@@ -64,7 +64,10 @@ func (l *lobby) open() error {
 			_ = unix.Close(l.epoll)
 			return
 		}
-		l.sockets, l.timer, l.stop, l.ended = make(map[int32]*patientSocket), time.NewTimer(gatherTime), make(chan struct{}), make(chan struct{})
+		l.mu.Lock()
+		l.sockets = make(map[int32]*patientSocket)
+		l.mu.Unlock()
+		l.timer, l.stop, l.ended = time.NewTimer(gatherTime), make(chan struct{}), make(chan struct{})
 		go l.run()
 	})
 	return l.err
