@@ -37,5 +37,5 @@ var groupRows = []row{
 	{"offsets.topic.replication.factor", Short, "3", ReadOnly, applied, atLeast(1),
 		"Replicas of the offsets topic."},
 	{"offsets.topic.segment.bytes", Int, "104857600", ReadOnly, applied, atLeast(1),
-		"Size at which a new segment of the offsets topic begins; small ones load faster."},
+		"Size at which a new segment of the offsets topic begins; small ones load faster. Less than 1 MiB is taken for that, which topics have at least."},
 }
