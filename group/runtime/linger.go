@@ -69,7 +69,6 @@ func (l *linger[M]) tick() {
 			l.worker.take(s)
 		}
 	}
-	l.worker.runtime.Settle()
 	clear(shards)
 	l.mu.Lock()
 	l.spare = shards[:0]
@@ -77,6 +76,7 @@ func (l *linger[M]) tick() {
 		l.arm()
 	}
 	l.mu.Unlock()
+	l.worker.runtime.Settle() // the next tick does not wait for it: a disk that hangs is not everybody's
 	t.ended()
 }
 

@@ -3,6 +3,7 @@ package runtime
 import (
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,6 +38,26 @@ func TestWhatLingersSharesAnAppendAndASettling(t *testing.T) {
 		}
 		if settled == 0 {
 			t.Fatal("nobody settled")
+		}
+	})
+}
+
+func TestASettlingThatHangsHoldsUpNoTick(t *testing.T) {
+	var hang atomic.Pointer[chan struct{}] // of one settling
+	settle := func() {
+		if c := hang.Swap(nil); c != nil {
+			<-*c
+		}
+	}
+	inBubble(t, Options[*toy]{Linger: 5 * time.Millisecond, Settle: settle}, func(t *testing.T, g *rig, p *partition) {
+		p.follow = true
+		c := make(chan struct{})
+		defer close(c)
+		hang.Store(&c)
+		for _, v := range []string{"1", "2"} {
+			g.later(0, "a", v)
+			time.Sleep(5 * time.Millisecond)
+			expect(t, g.answers(), "a="+v+" ok")
 		}
 	})
 }

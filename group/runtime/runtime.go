@@ -21,7 +21,7 @@ type Options[M Machine] struct {
 	Metrics    *Metrics      // nil: counted, but shown nowhere
 	MaxBatch   int           // bytes of one append, and so of one operation's records; 0: 1 MiB, which Kafka's topics take
 	MaxQueue   int           // operations of one shard that wait, for their turn or for the high watermark; 0: 100,000
-	Workers    int           // shards that work at a time; 0: one a processor
+	Workers    int           // shards that work at a time; 0: one a processor, at least 2
 	Linger     time.Duration // how long what came by WriteLater lingers; negative: up to the runtime, which has it linger only while much comes
 	Settle     func()        // called when workers have nothing to do at the moment: the flush that Append asked for may be left to it. nil: nothing
 	Loads      int           // shards that load at a time; 0: 2
@@ -54,7 +54,7 @@ func New[M Machine](o Options[M]) *Runtime[M] {
 	}
 	o.MaxBatch = orDefault(o.MaxBatch, defaultMaxBatch)
 	o.MaxQueue = orDefault(o.MaxQueue, defaultMaxQueue)
-	o.Workers = orDefault(o.Workers, goruntime.GOMAXPROCS(0))
+	o.Workers = orDefault(o.Workers, max(goruntime.GOMAXPROCS(0), 2)) // one may be held up by Settle
 	o.Loads = orDefault(o.Loads, defaultLoads)
 	if o.Settle == nil {
 		o.Settle = func() {}
