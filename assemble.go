@@ -167,7 +167,7 @@ func (n *Node) listen(ctx context.Context) error {
 	v := n.values()
 	frame := int(v.Int("socket.request.max.bytes"))
 	n.server = server.New(server.Options{
-		Dispatcher: &n.doors, Settler: &n.doors, Logger: n.Logger, Metrics: n.metrics.server, MaxFrame: handlers.MaxFrame(frame), MaxPeerFrame: handlers.MaxPeerFrame(frame),
+		Dispatcher: &n.doors, Settler: &n.doors, Patience: patience{n}, Logger: n.Logger, Metrics: n.metrics.server, MaxFrame: handlers.MaxFrame(frame), MaxPeerFrame: handlers.MaxPeerFrame(frame),
 		MemoryBudget:   v.Int("ottla.memory.budget.bytes"),
 		MaxConnections: connectionLimit(v.Int("max.connections"), files), MaxConnectionsPerIP: int(v.Int("max.connections.per.ip")), MaxPeers: maxPeers,
 		PeerEnded: n.peers.connectionEnded, IdleTimeout: ms(v, "connections.max.idle.ms"),

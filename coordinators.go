@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ottla/controller/image"
 	"ottla/group"
@@ -18,7 +19,7 @@ import (
 
 // openCoordinators makes the coordinators of groups, which follow the leaderships of __consumer_offsets. It comes before the controller runs, whose image they follow.
 func (n *Node) openCoordinators() {
-	n.groups = group.New(group.Options{Settings: group.SettingsOf(n.values()), Topics: groupTopics{n}, Logger: n.Logger, Metrics: n.metrics.groups})
+	n.groups = group.New(group.Options{Settings: group.SettingsOf(n.values()), Topics: groupTopics{n}, Logger: n.Logger, Metrics: n.metrics.groups, Settle: n.store.Settle})
 	n.controller.Subscribe(n.followGroups)
 	var once sync.Once
 	n.endGroups = func(ctx context.Context) (err error) {
@@ -63,6 +64,15 @@ func (n *Node) followShard(t *image.Topic, shard int32) {
 	}
 	n.groups.Lead(shard, state.LeaderEpoch, l)
 }
+
+// patience lets requests of groups' members gather while commits do.
+type patience struct{ n *Node }
+
+func (p patience) Patient(key int16) bool {
+	return key == int16(kmsg.OffsetCommit) || key == int16(kmsg.Heartbeat)
+}
+
+func (p patience) Worthwhile() bool { return p.n.doors.open.Load() && p.n.groups.Lingers() }
 
 // groupTopics is what the coordinators of groups ask of the rest of the node.
 type groupTopics struct{ n *Node }

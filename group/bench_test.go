@@ -94,6 +94,15 @@ func (b *bench) Write(_ int32, decide func(*Shard, time.Time) runtime.Effects, _
 	b.expire()
 }
 
+func (b *bench) WriteLater(shard int32, decide func(*Shard, time.Time) runtime.Effects, failed func(error)) {
+	b.Write(shard, decide, failed)
+}
+
+func (b *bench) Touch(_ int32, touch func(*Shard, time.Time), _ func(error)) {
+	touch(b.shard, b.now)
+	b.expire()
+}
+
 func (b *bench) Read(_ int32, read func(*Shard, protocol.Offset, time.Time), _ func(error)) {
 	read(b.shard, protocol.Offset(b.timeline.Committed()), b.now)
 }

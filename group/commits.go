@@ -26,7 +26,7 @@ func (c *Coordinator) commit(req *kmsg.OffsetCommitRequest, done func(kmsg.Respo
 			t.TopicID, _ = c.Topics.ID(t.Topic) // so that the offset is not taken for one of a later topic of that name
 		}
 	}
-	c.write(req.Group, func(s *Shard, now time.Time) runtime.Effects {
+	c.writeLater(req.Group, func(s *Shard, now time.Time) runtime.Effects {
 		if err := s.groups.MayCommit(now, req); err != nil {
 			refuse(err)
 			return runtime.Effects{}

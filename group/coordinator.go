@@ -25,6 +25,7 @@ type Options struct {
 	Topics   Topics
 	Logger   *slog.Logger
 	Metrics  *runtime.Metrics // nil: shown nowhere
+	Settle   func()           // see runtime.Options
 	NewID    func() string    // makes the part of a member's id that tells it from all others; nil: a random UUID
 }
 
@@ -39,6 +40,8 @@ type Coordinator struct {
 // shards is what answers come from; see runtime.Runtime.
 type shards interface {
 	Write(shard int32, decide func(*Shard, time.Time) runtime.Effects, failed func(error))
+	WriteLater(shard int32, decide func(*Shard, time.Time) runtime.Effects, failed func(error))
+	Touch(shard int32, touch func(*Shard, time.Time), failed func(error))
 	Read(shard int32, read func(*Shard, protocol.Offset, time.Time), failed func(error))
 	ReadAll(read func(int32, *Shard, protocol.Offset, time.Time), done func(error))
 }
@@ -54,6 +57,8 @@ func New(o Options) *Coordinator {
 		NewMachine: func(_ int32, t *timeline.Timeline) *Shard { return NewShard(o.Settings, o.Topics, o.NewID, t) },
 		Logger:     o.Logger,
 		Metrics:    o.Metrics,
+		Linger:     o.Settings.Linger,
+		Settle:     o.Settle,
 	})
 	c.shards = c.runtime
 	return c
@@ -66,6 +71,9 @@ func (c *Coordinator) Lead(shard int32, epoch protocol.LeaderEpoch, log runtime.
 
 // Resign says that it does not; see runtime.Runtime.
 func (c *Coordinator) Resign(shard int32, epoch protocol.LeaderEpoch) { c.runtime.Resign(shard, epoch) }
+
+// Lingers tells whether commits linger at present because there are many; see runtime.Runtime.
+func (c *Coordinator) Lingers() bool { return c.runtime.Lingers() }
 
 // Close answers whoever waits with NOT_COORDINATOR.
 func (c *Coordinator) Close(ctx context.Context) error { return c.runtime.Close(ctx) }
@@ -98,24 +106,34 @@ func (c *Coordinator) Submit(client protocol.Client, req kmsg.Request, done func
 	}
 }
 
-// write takes a decision on the shard of a group.
-func (c *Coordinator) write(group string, decide func(*Shard, time.Time) runtime.Effects, failed func(error)) {
+// on has then called with the shard of a group; failed instead if there is none.
+func (c *Coordinator) on(group string, failed func(error), then func(shard int32)) {
 	n := c.Topics.GroupPartitions()
 	if n == 0 {
 		failed(kerr.CoordinatorNotAvailable)
 		return
 	}
-	c.shards.Write(protocol.Shard(group, int(n)), decide, failed)
+	then(protocol.Shard(group, int(n)))
+}
+
+// write takes a decision on the shard of a group.
+func (c *Coordinator) write(group string, decide func(*Shard, time.Time) runtime.Effects, failed func(error)) {
+	c.on(group, failed, func(shard int32) { c.shards.Write(shard, decide, failed) })
+}
+
+// writeLater takes a decision that may linger.
+func (c *Coordinator) writeLater(group string, decide func(*Shard, time.Time) runtime.Effects, failed func(error)) {
+	c.on(group, failed, func(shard int32) { c.shards.WriteLater(shard, decide, failed) })
+}
+
+// touch changes what is in no log.
+func (c *Coordinator) touch(group string, touch func(*Shard, time.Time), failed func(error)) {
+	c.on(group, failed, func(shard int32) { c.shards.Touch(shard, touch, failed) })
 }
 
 // read looks at the shard of a group.
 func (c *Coordinator) read(group string, look func(*Shard, protocol.Offset, time.Time), failed func(error)) {
-	n := c.Topics.GroupPartitions()
-	if n == 0 {
-		failed(kerr.CoordinatorNotAvailable)
-		return
-	}
-	c.shards.Read(protocol.Shard(group, int(n)), look, failed)
+	c.on(group, failed, func(shard int32) { c.shards.Read(shard, look, failed) })
 }
 
 // TopicDeleted forgets what groups of this broker committed for a topic that is gone. What could not be written is logged: such an offset expires.

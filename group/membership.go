@@ -90,9 +90,8 @@ func (c *Coordinator) heartbeat(req *kmsg.HeartbeatRequest, done func(kmsg.Respo
 		answer(kerr.InvalidGroupID)
 		return
 	}
-	c.write(req.Group, func(s *Shard, now time.Time) runtime.Effects {
+	c.touch(req.Group, func(s *Shard, now time.Time) {
 		answer(s.groups.Heartbeat(now, req))
-		return runtime.Effects{}
 	}, func(err error) {
 		if protocol.ErrorCode(err) == kerr.CoordinatorLoadInProgress.Code {
 			err = nil // whether the member is known is not known yet: its session begins when the group is loaded

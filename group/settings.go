@@ -13,6 +13,7 @@ type Settings struct {
 	MaxSize                int           // group.max.size
 	MaxMetadata            int           // offset.metadata.max.bytes
 	Retention              time.Duration // offsets.retention.minutes
+	Linger                 time.Duration // group.coordinator.append.linger.ms; negative: up to the runtime
 	RetentionCheck         time.Duration // offsets.retention.check.interval.ms
 }
 
@@ -23,6 +24,7 @@ func SettingsOf(v config.Values) Settings {
 		InitialRebalanceDelay: ms("group.initial.rebalance.delay.ms"),
 		MinSession:            ms("group.min.session.timeout.ms"),
 		MaxSession:            ms("group.max.session.timeout.ms"),
+		Linger:                ms("group.coordinator.append.linger.ms"),
 		MaxSize:               int(v.Int("group.max.size")),
 		MaxMetadata:           int(v.Int("offset.metadata.max.bytes")),
 		Retention:             time.Duration(v.Int("offsets.retention.minutes")) * time.Minute,

@@ -34,7 +34,8 @@ func (m *Manager) Leadership(id protocol.TopicID, partition int32, epoch protoco
 	return &Leadership{partition: p, epoch: epoch}, nil
 }
 
-// Append adds one batch of the broker's own, patched in place, with acks=all, and says at which offset it is. It hastens the flush and waits neither for it nor for replicas.
+// Append adds one batch of the broker's own, patched in place, with acks=all, and says at which offset it is. It waits neither for the flush nor for replicas: the
+// caller comes to Store.Settle when it has nothing more to append.
 //
 // Errors: those of a Leadership and of Partition.Append.
 func (l *Leadership) Append(records []byte) (base protocol.Offset, err error) {
@@ -43,7 +44,7 @@ func (l *Leadership) Append(records []byte) (base protocol.Offset, err error) {
 		return protocol.NoOffset, err
 	}
 	var info log.AppendInfo
-	if err := l.partition.appendIn(epoch, records, acksAll, log.AppendOptions{Origin: log.Internal}, &info); err != nil {
+	if err := l.partition.appendIn(epoch, records, acksAll, log.AppendOptions{Origin: log.Internal, Settles: true}, &info); err != nil {
 		return protocol.NoOffset, err
 	}
 	return info.BaseOffset, nil

@@ -46,6 +46,7 @@ func TestALeadershipEndsWithItsEpoch(t *testing.T) {
 		}
 		reached := 0
 		l.Await(2, func() { reached++ })
+		b.store.Settle()
 		synctest.Wait()
 		if reached != 1 {
 			t.Fatalf("woken %d times when the records were durable", reached)
@@ -158,7 +159,7 @@ func TestACoordinatorOnALeadership(t *testing.T) {
 		want := make(map[string]string)
 		for round := range 3 {
 			b := launch(t, fs, rs...)
-			c := runtime.New(runtime.Options[tally]{Topic: "coordinated", Logger: quiet, NewMachine: func(_ int32, t *timeline.Timeline) tally {
+			c := runtime.New(runtime.Options[tally]{Topic: "coordinated", Logger: quiet, Settle: b.store.Settle, NewMachine: func(_ int32, t *timeline.Timeline) tally {
 				return tally{values: timeline.NewMap[string, string](t)}
 			}})
 			c.Lead(0, 0, b.leadership(t, "coordinated", 0))

@@ -14,6 +14,7 @@ type group struct {
 	state, previous state
 	since           time.Time // of the state; zero if the log does not say
 	generation      int32
+	assigned        int32  // the generation that an assignment was written for: another one would leave log and members apart
 	protocolType    string // empty if nobody ever was in it
 	protocol        string // empty if none is chosen
 	leader          *member

@@ -26,7 +26,7 @@ func (s *Groups) Sync(now time.Time, req *kmsg.SyncGroupRequest, done func(*kmsg
 	case completing:
 		m.awaitSync(done)
 		s.synced(g, m)
-		if g.leader == m {
+		if g.leader == m && g.assigned != g.generation {
 			s.assign(t, g, req)
 		}
 	case stable:
@@ -69,6 +69,7 @@ func (s *Groups) assign(t *turn, g *group, req *kmsg.SyncGroupRequest) {
 		assignments[a.MemberID] = a.MemberAssignment
 	}
 	generation := g.generation
+	g.assigned = generation
 	current := func() bool { return g.state == completing && g.generation == generation }
 	s.write(t, g, g.record(func(m *member) []byte { return assignments[m.id] }), func() {
 		if !current() {

@@ -1,6 +1,7 @@
 package offsets
 
 import (
+	"math"
 	"time"
 	"unicode/utf16"
 
@@ -27,7 +28,7 @@ func Decide(now time.Time, req *kmsg.OffsetCommitRequest, maxMetadata int) ([]ru
 	answers := make([]kmsg.OffsetCommitResponseTopicPartition, partitions)
 	nowMs, expireMs := now.UnixMilli(), int64(protocol.NoTimestamp)
 	if req.RetentionTimeMillis != noRetention {
-		expireMs = nowMs + req.RetentionTimeMillis
+		expireMs = nowMs + min(req.RetentionTimeMillis, math.MaxInt64-nowMs) // Kafka's sum overflows: such an offset expires at once
 	}
 	for n := range req.Topics {
 		topic := &req.Topics[n]

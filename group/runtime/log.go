@@ -11,7 +11,8 @@ import (
 //
 // Errors carry a wire code: NOT_LEADER_OR_FOLLOWER when the epoch is over, KAFKA_STORAGE_ERROR, for Append NOT_ENOUGH_REPLICAS and MESSAGE_TOO_LARGE besides.
 type PartitionLog interface {
-	// Append adds one batch, all or nothing, and says at which offset it is. It asks for acks=all (min.insync.replicas counts, the flush is hastened) and waits for neither.
+	// Append adds one batch, all or nothing, and says at which offset it is. It asks for acks=all (min.insync.replicas counts) and waits for nobody: the flush is hastened by
+	// Options.Settle at the latest.
 	// records are patched in place and not kept.
 	Append(records []byte) (base protocol.Offset, err error)
 	// Read copies whole batches into buf, which it overwrites, and returns them: from the one that holds the offset from on, also above the high watermark. A batch larger

@@ -45,7 +45,11 @@ func (s *story) increment() {
 			s.order = append(s.order, id)
 		}
 	}
-	s.Write(0, func(m *toy, now time.Time) Effects {
+	write := s.Write
+	if s.r.IntN(2) == 0 {
+		write = s.WriteLater
+	}
+	write(0, func(m *toy, now time.Time) Effects {
 		v, _ := m.values.Get(key)
 		e := Effects{Committed: func() { answer("ok") }, Failed: func(err error) { answer(codeOf(err)) }}
 		switch size {
@@ -61,6 +65,8 @@ func (s *story) increment() {
 		return e
 	}, func(err error) { answer(codeOf(err)) })
 }
+
+const lingering = time.Millisecond
 
 func (s *story) step() {
 	switch s.r.IntN(12) {
@@ -145,6 +151,7 @@ func (s *story) check() {
 // finish commits everything and checks the answers.
 func (s *story) finish() {
 	s.p.refuse(nil)
+	time.Sleep(lingering)
 	synctest.Wait()
 	s.p.commit(s.p.end)
 	synctest.Wait()
@@ -182,7 +189,7 @@ func TestRandomStories(t *testing.T) {
 }
 
 func tell(t *testing.T, seed uint64) {
-	s := &story{rig: newRig(t, Options[*toy]{MaxBatch: 250, Workers: 2}), r: rand.New(rand.NewPCG(seed, 2)), leads: true, epoch: 1, outcomes: make(map[int][]string), writes: make(map[int]bool)}
+	s := &story{rig: newRig(t, Options[*toy]{MaxBatch: 250, Workers: 2, Linger: lingering}), r: rand.New(rand.NewPCG(seed, 2)), leads: true, epoch: 1, outcomes: make(map[int][]string), writes: make(map[int]bool)}
 	defer s.close()
 	s.p = s.lead(0, 1)
 	for range 400 {

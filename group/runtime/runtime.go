@@ -18,11 +18,13 @@ type Options[M Machine] struct {
 	// NewMachine makes the empty machine of a shard; its replayed state lives on t. It is called from several goroutines.
 	NewMachine func(shard int32, t *timeline.Timeline) M
 	Logger     *slog.Logger
-	Metrics    *Metrics // nil: counted, but shown nowhere
-	MaxBatch   int      // bytes of one append, and so of one operation's records; 0: 1 MiB, which Kafka's topics take
-	MaxQueue   int      // operations of one shard that wait, for their turn or for the high watermark; 0: 100,000
-	Workers    int      // shards that work at a time; 0: one a processor
-	Loads      int      // shards that load at a time; 0: 2
+	Metrics    *Metrics      // nil: counted, but shown nowhere
+	MaxBatch   int           // bytes of one append, and so of one operation's records; 0: 1 MiB, which Kafka's topics take
+	MaxQueue   int           // operations of one shard that wait, for their turn or for the high watermark; 0: 100,000
+	Workers    int           // shards that work at a time; 0: one a processor, at least 2
+	Linger     time.Duration // how long what came by WriteLater lingers; negative: up to the runtime, which has it linger only while much comes
+	Settle     func()        // called when workers have nothing to do at the moment: the flush that Append asked for may be left to it. nil: nothing
+	Loads      int           // shards that load at a time; 0: 2
 }
 
 const (
@@ -40,6 +42,7 @@ type Runtime[M Machine] struct {
 	closed bool
 
 	turns     turns[M]
+	linger    linger[M]
 	loads     loads[M]
 	deadlines deadlines
 }
@@ -51,9 +54,13 @@ func New[M Machine](o Options[M]) *Runtime[M] {
 	}
 	o.MaxBatch = orDefault(o.MaxBatch, defaultMaxBatch)
 	o.MaxQueue = orDefault(o.MaxQueue, defaultMaxQueue)
-	o.Workers = orDefault(o.Workers, goruntime.GOMAXPROCS(0))
+	o.Workers = orDefault(o.Workers, max(goruntime.GOMAXPROCS(0), 2)) // one may be held up by Settle
 	o.Loads = orDefault(o.Loads, defaultLoads)
+	if o.Settle == nil {
+		o.Settle = func() {}
+	}
 	r := &Runtime[M]{Options: o, shards: make(map[int32]*shard[M])}
+	r.linger.worker, r.linger.pace.fixed = newWorker(r), o.Linger
 	r.turns.wake.L = &r.turns.mu
 	for range o.Workers {
 		r.turns.workers.Go(newWorker(r).run)
@@ -96,22 +103,36 @@ func (r *Runtime[M]) Resign(id int32, epoch protocol.LeaderEpoch) {
 // Write returns, with NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, or COORDINATOR_NOT_AVAILABLE (the log does not load, too many wait).
 // Otherwise exactly one of the effects' Committed and Failed is called.
 func (r *Runtime[M]) Write(id int32, decide func(m M, now time.Time) Effects, failed func(error)) {
-	r.submit(id, operation[M]{decide: decide, failed: failed})
+	r.submit(id, operation[M]{decide: decide, failed: failed}, false)
+}
+
+// WriteLater is Write for a decision that may linger (see Options) with those that come soon after, for any shard: the next Write to its own takes it along, in the order in which they
+// came; a Read or a Touch overtakes it.
+func (r *Runtime[M]) WriteLater(id int32, decide func(m M, now time.Time) Effects, failed func(error)) {
+	r.submit(id, operation[M]{decide: decide, failed: failed}, r.linger.lingers(time.Now()))
+}
+
+// Lingers tells whether operations linger at present, of the runtime's own accord. It is cheap.
+func (r *Runtime[M]) Lingers() bool { return r.linger.on() }
+
+// Touch changes soft state alone, on the shard's turn. failed is as for Write.
+func (r *Runtime[M]) Touch(id int32, touch func(m M, now time.Time), failed func(error)) {
+	r.submit(id, operation[M]{touch: touch, failed: failed}, false)
 }
 
 // Read looks at the machine on the shard's turn. committed is the offset to read as of, with GetAt and AllAt. failed is as for Write, with COORDINATOR_LOAD_IN_PROGRESS also
 // until what was loaded is known to be committed: a moment after a change of leaders.
 func (r *Runtime[M]) Read(id int32, read func(m M, committed protocol.Offset, now time.Time), failed func(error)) {
-	r.submit(id, operation[M]{read: read, failed: failed})
+	r.submit(id, operation[M]{read: read, failed: failed}, false)
 }
 
-func (r *Runtime[M]) submit(id int32, o operation[M]) {
+func (r *Runtime[M]) submit(id int32, o operation[M], lingers bool) {
 	s := r.shard(id)
 	if s == nil {
 		o.failed(notCoordinator(r.Topic, id))
 		return
 	}
-	if err := s.enqueue(o); err != nil {
+	if err := s.enqueue(o, lingers); err != nil {
 		r.Metrics.refused()
 		o.failed(err)
 	}
@@ -134,7 +155,7 @@ func (r *Runtime[M]) ReadAll(read func(shard int32, m M, committed protocol.Offs
 			},
 			failed: rest.fail,
 		}
-		if err := s.enqueue(o); err != nil {
+		if err := s.enqueue(o, false); err != nil {
 			rest.fail(err)
 		}
 	}

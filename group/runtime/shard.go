@@ -21,9 +21,10 @@ const (
 	broken               // the log does not load: until the next leadership
 )
 
-// operation is something that waits for the shard's turn: decide or read is set.
+// operation is something that waits for the shard's turn: decide, touch or read is set.
 type operation[M Machine] struct {
 	decide func(m M, now time.Time) Effects
+	touch  func(m M, now time.Time)
 	read   func(m M, committed protocol.Offset, now time.Time)
 	failed func(error)
 }
@@ -48,6 +49,8 @@ type shard[M Machine] struct {
 	current *leadership          // nil if this broker does not lead
 	loaded  *live[M]             // what loading has made for current, until a turn takes it
 	queue   []operation[M]
+	later   []operation[M] // what lingers, until something is written for which it makes way, or the tick
+	ticks   bool           // a tick will look at later
 	place   place
 
 	// Owned by the turn.
@@ -101,6 +104,7 @@ func (s *shard[M]) resign(epoch protocol.LeaderEpoch) {
 	}
 	s.epoch = epoch
 	s.current, s.loaded, s.phase = nil, nil, idle
+	s.hurry()
 	s.mu.Unlock()
 	s.schedule()
 }
@@ -140,8 +144,8 @@ func (s *shard[M]) ready(v *live[M]) {
 	s.schedule()
 }
 
-// enqueue queues an operation for the shard's next turn, or says why not.
-func (s *shard[M]) enqueue(o operation[M]) error {
+// enqueue queues an operation for the shard's next turn, or for the next tick, or says why not.
+func (s *shard[M]) enqueue(o operation[M], lingers bool) error {
 	s.mu.Lock()
 	if s.phase != active {
 		defer s.mu.Unlock()
@@ -152,6 +156,19 @@ func (s *shard[M]) enqueue(o operation[M]) error {
 		return protocol.Errorf(kerr.CoordinatorNotAvailable, "%d operations wait for %s-%d already", s.runtime.MaxQueue, s.runtime.Topic, s.id)
 	}
 	s.waiting.Add(1)
+	if lingers {
+		s.later = append(s.later, o)
+		add := !s.ticks
+		s.ticks = true
+		s.mu.Unlock()
+		if add {
+			s.runtime.linger.add(s)
+		}
+		return nil
+	}
+	if o.decide != nil {
+		s.hurry() // in the order in which they came
+	}
 	s.queue = append(s.queue, o)
 	push := s.arrive()
 	s.mu.Unlock()
@@ -159,6 +176,35 @@ func (s *shard[M]) enqueue(o operation[M]) error {
 		s.runtime.turns.push(s)
 	}
 	return nil
+}
+
+// hurry queues what lingers. The caller holds mu.
+func (s *shard[M]) hurry() {
+	s.queue = append(s.queue, s.later...)
+	clear(s.later)
+	if s.later = s.later[:0]; cap(s.later) > keptQueue {
+		s.later = nil
+	}
+}
+
+// takeLingering is what lingers, for the turn at hand.
+func (s *shard[M]) takeLingering() []operation[M] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	later := s.later
+	s.later = nil
+	return later
+}
+
+// release ends the wait of what lingers, and tells whether the caller is to take the shard's turn.
+func (s *shard[M]) release() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ticks = false; len(s.later) == 0 {
+		return false
+	}
+	s.hurry()
+	return s.arrive()
 }
 
 // refusal is the answer of a shard that is not active. The caller holds mu.

@@ -55,14 +55,28 @@ func (t *turns[M]) pull() *shard[M] {
 	return s
 }
 
-func (t *turns[M]) ended() {
+// ended ends a turn, and tells whether there is nothing else to do.
+func (t *turns[M]) ended() (idle bool) {
 	t.mu.Lock()
 	t.busy--
+	idle = t.busy == 0 && t.first == nil
 	last := t.stopping && t.busy == 0
 	t.mu.Unlock()
 	if last {
 		t.wake.Broadcast()
 	}
+	return idle
+}
+
+// begin is for turns that nobody queues for; ended ends them. False: the runtime has stopped.
+func (t *turns[M]) begin() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopping && t.busy == 0 && t.first == nil {
+		return false
+	}
+	t.busy++
+	return true
 }
 
 // stop lets the workers go when all that is queued is done.

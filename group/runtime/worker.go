@@ -22,12 +22,24 @@ func newWorker[M Machine](r *Runtime[M]) *worker[M] {
 
 func (w *worker[M]) run() {
 	t := &w.runtime.turns
+	unsettled := 0
 	for s := t.pull(); s != nil; s = t.pull() {
-		s.start()
-		w.turn(s)
-		s.finish()
-		t.ended()
+		w.take(s)
+		if unsettled++; t.ended() || unsettled == settleAfter {
+			w.runtime.Settle()
+			unsettled = 0
+		}
 	}
+}
+
+// settleAfter is how many turns a worker takes before it settles though there is more to do.
+const settleAfter = 64
+
+// take takes the turn of a shard that is queued.
+func (w *worker[M]) take(s *shard[M]) {
+	s.start()
+	w.turn(s)
+	s.finish()
 }
 
 // turn does all that has come up for a shard: leadership that went or came, the high watermark, operations, time.
@@ -45,11 +57,15 @@ func (w *worker[M]) turn(s *shard[M]) {
 		s.live.begun = true
 		w.do(s, s.live.machine.Loaded(w.now), true)
 	}
+	w.operateAll(s, queue)
+	w.rest(s)
+}
+
+func (w *worker[M]) operateAll(s *shard[M], queue []operation[M]) {
 	for i := range queue {
 		w.operate(s, &queue[i])
 	}
 	s.recycle(queue)
-	w.rest(s)
 }
 
 // operate decides or reads. A new leader's high watermark may be behind what the leader before has answered for, so nobody reads before it has reached what was loaded (as
@@ -65,14 +81,21 @@ func (w *worker[M]) operate(s *shard[M], o *operation[M]) {
 	case o.read != nil:
 		s.answered()
 		o.read(s.live.machine, protocol.Offset(s.live.timeline.Committed()), w.now)
+	case o.touch != nil:
+		o.touch(s.live.machine, w.now)
+		s.answered()
+		w.runtime.Metrics.unwritten()
 	default:
 		w.do(s, o.decide(s.live.machine, w.now), false)
 	}
 }
 
 // rest ends a turn: what was gathered is appended, time is looked at, and the shard is set up to be called again. Time comes last: what has queued up while a shard could
-// not work, a heartbeat, counts before the session's end does.
+// not work, a heartbeat, or lingers counts before the session's end does.
 func (w *worker[M]) rest(s *shard[M]) {
+	if s.live != nil && w.due(s) {
+		w.operateAll(s, s.takeLingering())
+	}
 	_ = w.append(s) // its operations were told
 	if s.live != nil && w.due(s) {
 		s.live.pause = w.now.Add(minPause)

@@ -10,8 +10,8 @@ var groupRows = []row{
 		"Shortest session timeout that a member of a classic group may ask for. Milliseconds."},
 	{"group.max.size", Int, maxInt32, ReadOnly, applied, atLeast(1),
 		"Most members of a classic group."},
-	{"group.coordinator.append.linger.ms", Int, "-1", ReadOnly, inert, atLeast(-1),
-		"How long the group coordinator gathers records before it writes them; -1 lets it choose. Milliseconds."},
+	{"group.coordinator.append.linger.ms", Int, "-1", ReadOnly, applied, atLeast(-1),
+		"How long the group coordinator gathers committed offsets before it writes them; -1 lets it choose: up to 10 ms while many are committed, else not at all. Milliseconds."},
 	{"group.coordinator.background.threads", Int, "2", ReadOnly, inert, atLeast(1),
 		"Threads for the coordinator's background work, such as matching regular expressions with topics."},
 	{"group.coordinator.cached.buffer.max.bytes", Int, "1048588", ClusterWide, inert, atLeast(524288),
@@ -37,5 +37,5 @@ var groupRows = []row{
 	{"offsets.topic.replication.factor", Short, "3", ReadOnly, applied, atLeast(1),
 		"Replicas of the offsets topic."},
 	{"offsets.topic.segment.bytes", Int, "104857600", ReadOnly, applied, atLeast(1),
-		"Size at which a new segment of the offsets topic begins; small ones load faster."},
+		"Size at which a new segment of the offsets topic begins; small ones load faster. Less than 1 MiB is taken for that, which topics have at least."},
 }

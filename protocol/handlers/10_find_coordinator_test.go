@@ -79,7 +79,7 @@ func TestFindCoordinatorCreatesItsTopic(t *testing.T) {
 		configs[k.Name] = *k.Value
 	}
 	if topic.Topic != offsetsTopic || topic.NumPartitions != 7 || topic.ReplicationFactor != -1 || len(configs) != 3 ||
-		configs["cleanup.policy"] != "compact" || configs["compression.type"] != "producer" || configs["segment.bytes"] != "1000" {
+		configs["cleanup.policy"] != "compact" || configs["compression.type"] != "producer" || configs["segment.bytes"] != "1048576" {
 		t.Errorf("created %+v with %v", topic, configs)
 	}
 	with(func() {

@@ -18,6 +18,9 @@ func isInternal(name string) bool {
 	return false
 }
 
+// leastSegment is the least segment.bytes that a topic may have, though offsets.topic.segment.bytes may be less: Kafka's controller refuses such a topic, and there are no groups then.
+const leastSegment = 1 << 20
+
 // newTopic is a topic that nobody described: the cluster's defaults, and what Kafka gives to the topic of the groups' offsets. Its replication factor is the cluster's choice unless an
 // administrator set one.
 func (h *Handlers) newTopic(name string) kmsg.CreateTopicsRequestTopic {
@@ -34,7 +37,7 @@ func (h *Handlers) newTopic(name string) kmsg.CreateTopicsRequestTopic {
 	for _, c := range [][2]string{
 		{"cleanup.policy", "compact"},
 		{"compression.type", "producer"},
-		{"segment.bytes", strconv.FormatInt(v.Int("offsets.topic.segment.bytes"), 10)},
+		{"segment.bytes", strconv.FormatInt(max(v.Int("offsets.topic.segment.bytes"), leastSegment), 10)},
 	} {
 		k := kmsg.NewCreateTopicsRequestTopicConfig()
 		k.Name, k.Value = c[0], &c[1]

@@ -19,8 +19,9 @@ import (
 // Conn is one client connection. Its exported methods may be called from any goroutine.
 type Conn struct {
 	server   *Server
-	nc       net.Conn
-	raw      syscall.RawConn // of plain TCP; nil else
+	nc       net.Conn        // as it was accepted: addresses, and bytes where raw is nil
+	socket   socket          // nc, until the connection enters the lobby; the reader's, for others guarded by mu
+	raw      syscall.RawConn // of socket, if it is plain TCP; nil else. Guarded likewise
 	ip       netip.Addr
 	listener string
 	id       uint64
@@ -35,6 +36,8 @@ type Conn struct {
 	gone     atomic.Bool   // nobody is there to answer: Call.Alive
 	stopping atomic.Bool   // shutdown: nothing more is read
 	done     chan struct{} // closed by kill
+
+	patient *patientSocket // socket, in the lobby; the reader's
 
 	in   input       // the reader's
 	late *time.Timer // the reader's: runs settlesLate; nil until needed
@@ -66,7 +69,7 @@ type software struct{ name, version string }
 
 func newConn(s *Server, nc net.Conn, listener string) *Conn {
 	c := &Conn{
-		server: s, nc: nc, listener: listener,
+		server: s, nc: nc, socket: nc, listener: listener,
 		ip:   ipOf(nc.RemoteAddr()),
 		id:   s.nextID.Add(1),
 		done: make(chan struct{}),
@@ -74,7 +77,7 @@ func newConn(s *Server, nc net.Conn, listener string) *Conn {
 	c.change.L = &c.mu
 	c.ring.limit = s.o.MaxInFlight
 	c.writeLoopFn = c.writeFinished
-	c.out.nc, c.out.writeTimeout, c.out.metrics = nc, s.o.WriteTimeout, s.o.Metrics
+	c.out.nc, c.out.socket, c.out.writeTimeout, c.out.metrics = nc, nc, s.o.WriteTimeout, s.o.Metrics
 	if tcp, ok := nc.(*net.TCPConn); ok {
 		if raw, err := tcp.SyscallConn(); err == nil {
 			c.raw, c.out.raw = raw, raw
@@ -170,10 +173,11 @@ func (c *Conn) kill(cause error) {
 		return
 	}
 	c.dead, c.cause = true, cause
+	socket := c.socket // it is the last one: see enterLobby
 	c.mu.Unlock()
 	c.gone.Store(true)
 	close(c.done)
-	_ = c.nc.Close()
+	_ = socket.Close()
 	c.change.Broadcast()
 }
 
@@ -205,13 +209,13 @@ func (c *Conn) lookOut() {
 // more than fits into the socket is not heard at all before it is read: that takes until the longest poll ends.)
 func (c *Conn) lookForPeer() {
 	c.mu.Lock()
-	needed := c.unread && !c.dead
+	needed, raw := c.unread && !c.dead, c.raw
 	c.mu.Unlock()
 	if !needed {
 		return
 	}
 	gone := false
-	_ = c.raw.Control(func(fd uintptr) {
+	_ = raw.Control(func(fd uintptr) {
 		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
 		gone = err == nil && info.State != unix.BPF_TCP_ESTABLISHED
 	})
@@ -226,8 +230,9 @@ func (c *Conn) lookForPeer() {
 func (c *Conn) stopReading() {
 	c.mu.Lock()
 	c.stopping.Store(true)
+	socket := c.socket
 	c.mu.Unlock()
-	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+	_ = socket.SetReadDeadline(time.Unix(1, 0))
 	c.change.Broadcast()
 }
 

@@ -25,6 +25,8 @@ type input struct {
 	// usual is the size of the buffer that a pass begins with: it grows when reads fill it, and shrinks after many small ones.
 	usual, smallReads int
 
+	patient int // calls of the last ones that were patient, one after the other; see lobby.go
+
 	started    bool      // a request has come
 	lastUsed   time.Time // when the last one came, or as much later as readTimedOut found
 	frameStart time.Time // when the frame began whose rest is awaited; zero if none is

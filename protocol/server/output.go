@@ -32,6 +32,7 @@ const (
 // output sends replies. It belongs to whoever has the writer's role, and holds a buffer only meanwhile.
 type output struct {
 	nc           net.Conn
+	socket       socket
 	raw          syscall.RawConn // nil: only nc.Write
 	writeTimeout time.Duration
 	metrics      *Metrics
@@ -284,7 +285,7 @@ func (o *output) armDeadline() error {
 		return nil
 	}
 	o.deadline = now.Add(o.writeTimeout)
-	return o.nc.SetWriteDeadline(o.deadline)
+	return o.socket.SetWriteDeadline(o.deadline)
 }
 
 func writeError(err error) error {

@@ -24,7 +24,7 @@ func (c *Conn) pass() error {
 // more reads what the socket has, without waiting. An error is met again by whoever waits.
 func (c *Conn) more() bool {
 	in := &c.in
-	if c.raw == nil {
+	if c.raw == nil || c.patient != nil && c.patient.drained {
 		return false
 	}
 	in.n, in.err, in.atOnce = 0, nil, true

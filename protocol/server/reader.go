@@ -33,6 +33,7 @@ func (c *Conn) readLoop() error {
 		if err := c.pauseIfThrottled(); err != nil {
 			return err
 		}
+		c.enterLobby()
 		if err := c.fill(); err != nil {
 			return err
 		}
@@ -103,6 +104,9 @@ func (c *Conn) dispatch(frame []byte, received time.Time) error {
 	}
 	call.Key, call.Version, call.CorrelationID = h.Key, h.Version, h.CorrelationID
 	call.ClientID, call.Body, call.Received = c.in.clientID, body, received
+	if c.in.patient++; !c.server.o.Patience.Patient(h.Key) {
+		c.in.patient = 0
+	}
 	c.server.o.Dispatcher.Dispatch(call)
 	return c.publish(call)
 }
@@ -136,6 +140,9 @@ func (c *Conn) read() (int, error) {
 		err := c.raw.Read(in.readFn)
 		if err == nil {
 			err = in.err
+		}
+		if c.patient != nil {
+			c.patient.drained = err == nil && in.have < in.limit
 		}
 		return in.n, err
 	}
@@ -172,7 +179,7 @@ func (c *Conn) armReadDeadline() error {
 	}
 	if !want.Equal(in.deadline) {
 		in.deadline = want
-		if err := c.nc.SetReadDeadline(want); err != nil {
+		if err := c.socket.SetReadDeadline(want); err != nil {
 			return err
 		}
 	}

@@ -3,7 +3,7 @@
 //
 // It sits between package wire (headers) and package handlers (the Dispatcher); nothing here is durable.
 //
-// Goroutines: a connection has one that reads, dispatches and, at the end of each pass, writes; and for as long as parked replies leave, a second one that
+// Goroutines: the lobby (lobby.go) has one; a connection has one that reads, dispatches and, at the end of each pass, writes; and for as long as parked replies leave, a second one that
 // writes. None per request. Both belong to the Server: Shutdown waits for them. An idle connection holds no buffer.
 //
 // A pass: read into a pooled buffer and dispatch every complete frame in it, as long as the socket has more, up to a bound; settle what the calls have left to be done
@@ -28,7 +28,8 @@ import (
 // Options are a server's settings. Zero values of the limits and time-outs mean the defaults below.
 type Options struct {
 	Dispatcher Dispatcher
-	Settler    Settler // nil: there is nothing to settle
+	Settler    Settler  // nil: there is nothing to settle
+	Patience   Patience // nil: nobody is patient
 	Logger     *slog.Logger
 	Metrics    *Metrics // nil counts nothing
 	// MaxFrame is the largest frame per API key in bytes, from the API table; for a key that it does not know it gives wire.MaxUnauthenticatedFrame.
@@ -62,6 +63,9 @@ func (o Options) withDefaults() Options {
 	if o.MaxFrame == nil {
 		o.MaxFrame = func(int16) int { return wire.MaxUnauthenticatedFrame }
 	}
+	if o.Patience == nil {
+		o.Patience = impatient{}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -91,6 +95,7 @@ type Server struct {
 	nextID    atomic.Uint64
 	stop      chan struct{} // closed when Shutdown begins
 	running   sync.WaitGroup
+	lobby     lobby
 
 	mu        sync.Mutex
 	stopped   bool
@@ -109,6 +114,7 @@ func New(o Options) *Server {
 		listeners: map[net.Listener]struct{}{},
 		conns:     connections{max: o.MaxConnections, maxPerIP: o.MaxConnectionsPerIP, maxPeers: o.MaxPeers},
 	}
+	s.lobby.worthwhile = o.Patience.Worthwhile
 	s.budget.total, s.budget.gauge = o.MemoryBudget, o.Metrics.setRequestMemory
 	s.clients = share{frames: &s.budget, large: &s.large, strangers: &s.strangers, replies: &s.replies, makers: s.makers}
 	s.peers = newShare(s, o.PeerMemory)

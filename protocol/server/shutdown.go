@@ -17,6 +17,7 @@ const drainTime = 5 * time.Second
 // server's. All goroutines of the server have ended after it.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopAccepting()
+	defer s.lobby.close()
 	done := make(chan struct{})
 	go func() { s.running.Wait(); close(done) }()
 	s.eachConn((*Conn).stopReading)
