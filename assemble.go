@@ -208,11 +208,12 @@ type doors struct {
 	open     atomic.Bool
 }
 
-var errClosedDoors = errors.New("a client came before the node was ready")
+var errClosedDoors = errors.New("a call came before the node was ready for it")
 
-// Dispatch answers nodes at any time, and clients when the doors are open: those that come before that try again.
+// Dispatch answers Hello at any time, nodes once this one is of a cluster, and clients when the doors are open: those that come before that try again.
 func (d *doors) Dispatch(c *server.Call) {
-	if _, node := c.Conn.Peer(); !node && !d.open.Load() && c.Key != peer.KeyHello {
+	_, node := c.Conn.Peer()
+	if known := d.settler.Load() != nil; c.Key != peer.KeyHello && !(node && known) && !d.open.Load() {
 		c.Close(errClosedDoors)
 		return
 	}
@@ -225,13 +226,13 @@ func (d *doors) Settle()         { d.settler.Load().Settle() }
 
 func (n *Node) openHandlers(context.Context) error {
 	v := n.values()
-	n.doors.settler.Store(n.store)
 	n.doors.handlers.Store(handlers.New(handlers.Options{
 		Broker: n.id, Partitions: leaders{n.replicas}, Controller: n.controller, ProducerIDs: controller.NewProducerIDs(n.controller, n.id), Authorizer: handlers.AllowAll{},
 		Groups: n.groups, LogDirs: logDirs{n.store}, Nodes: n.peers.nodes(),
 		Purgatory: n.purgatory, Sessions: session.NewCache(session.Options{Slots: int(v.Int("max.incremental.fetch.session.cache.slots")), MaxPartitions: session.DefaultMaxPartitions, MinEviction: session.DefaultMinEviction}), Settings: n.values,
 		AnswerLocalAddress: n.Advertise == "", Logger: n.Logger,
 	}))
+	n.doors.settler.Store(n.store)
 	n.closing = append(n.closing, n.stopServing)
 	return nil
 }

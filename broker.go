@@ -26,8 +26,8 @@ type broker struct {
 	n           *Node
 	incarnation protocol.ID
 	epoch       atomic.Int64 // -1: not registered yet
-	// changed and pulse have room for one: the image or the leader is another, or it wants to stop. One is run's, one beat's.
-	changed, pulse chan struct{}
+	// Each has room for one: the image or the leader is another, or it wants to stop. One is run's, one beat's, one awaitService's: none takes another's news.
+	changed, pulse, service chan struct{}
 
 	mu   sync.Mutex
 	host string // of the registrations, with port
@@ -39,13 +39,13 @@ type broker struct {
 }
 
 func newBroker(n *Node) *broker {
-	b := &broker{n: n, incarnation: protocol.NewID(), changed: make(chan struct{}, 1), pulse: make(chan struct{}, 1), mayStop: make(chan struct{})}
+	b := &broker{n: n, incarnation: protocol.NewID(), changed: make(chan struct{}, 1), pulse: make(chan struct{}, 1), service: make(chan struct{}, 1), mayStop: make(chan struct{})}
 	b.epoch.Store(-1)
 	return b
 }
 
 func (b *broker) wake() {
-	for _, c := range []chan struct{}{b.changed, b.pulse} {
+	for _, c := range []chan struct{}{b.changed, b.pulse, b.service} {
 		select {
 		case c <- struct{}{}:
 		default:
@@ -189,7 +189,7 @@ func (b *broker) awaitService(ctx context.Context) error {
 			return fmt.Errorf("register: not in service: %w", ctx.Err())
 		case <-b.n.failed.done:
 			return b.n.failed.err
-		case <-b.changed:
+		case <-b.service:
 		}
 	}
 }
