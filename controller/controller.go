@@ -30,6 +30,7 @@ type Controller struct {
 	subscribers []Subscriber
 	queue       queue
 	published   atomic.Pointer[image.Image]
+	follow      follow
 
 	spare   work
 	writing bool                      // a snapshot
@@ -198,6 +199,7 @@ func (c *Controller) turn() error {
 	if len(rd.Messages) > 0 && c.o.Send != nil {
 		c.o.Send(rd.Messages)
 	}
+	c.follow.show(c.Image().Offset()+1, c.machine.InContact())
 	if w := rd.Snapshot; w != nil {
 		c.writing = true
 		go func() {

@@ -197,7 +197,7 @@ func rawFrame(key, version int16, body []byte) []byte {
 // A node without a secret serves none of it, as before there were any.
 func TestWithoutASecret(t *testing.T) {
 	b := newBroker(t)
-	for _, key := range []int16{62, 63, 67, 70, peer.KeyHello, peer.KeyRaft, peer.KeyForward, peer.KeyJoin} {
+	for _, key := range []int16{62, 63, 67, 70, peer.KeyHello, peer.KeyRaft, peer.KeyForward, peer.KeyJoin, peer.KeyCommitted, 59} {
 		c := b.dial(t)
 		c.write(rawFrame(key, 0, nil))
 		c.closed()
@@ -526,7 +526,7 @@ func TestNodesConnectToAFullBroker(t *testing.T) {
 func TestMaxPeerFrame(t *testing.T) {
 	clients, nodes := MaxFrame(50<<20), MaxPeerFrame(50<<20)
 	for key, want := range map[int16]int{0: 50 << 20, 3: wire.MaxMetadataFrame, 62: wire.MaxAdminFrame, 999: wire.MaxUnauthenticatedFrame, peer.KeyHello: wire.MaxUnauthenticatedFrame,
-		peer.KeyRaft: peer.MaxRaftFrame, peer.KeyForward: peer.MaxForwardFrame, peer.KeyJoin: peer.MaxJoinFrame, peer.KeysEnd: wire.MaxUnauthenticatedFrame} {
+		peer.KeyRaft: peer.MaxRaftFrame, peer.KeyForward: peer.MaxForwardFrame, peer.KeyJoin: peer.MaxJoinFrame, peer.KeyCommitted: peer.MaxCommittedFrame, peer.KeysEnd: wire.MaxUnauthenticatedFrame} {
 		if got := nodes(key); got != want {
 			t.Errorf("key %d of a node: %d, want %d", key, got, want)
 		}
@@ -543,7 +543,8 @@ func TestNodeTable(t *testing.T) {
 		}
 	}
 	for _, r := range kafkasNodeTable() {
-		if r.scope != onPeers || r.refuse == nil || r.max > wire.MaxVersion(r.key) {
+		hidden := r.key == 59 // Apache Kafka's brokers do not serve it at all
+		if r.scope != onPeers || (r.refuse == nil) != hidden || r.max > wire.MaxVersion(r.key) {
 			t.Errorf("key %d: %+v", r.key, r)
 		}
 	}
