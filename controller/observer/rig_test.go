@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ottla/controller"
@@ -59,10 +60,12 @@ type member struct {
 func inRig(t *testing.T, test func(*testing.T, *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{t: t, network: memnet.New()}
+		defer func() {
+			for _, m := range r.members {
+				m.stop()
+			}
+		}()
 		test(t, r)
-		for _, m := range r.members {
-			m.stop()
-		}
 	})
 }
 
@@ -361,4 +364,68 @@ func (w *watched) equals(m *member) {
 	if len(w.topics) != m.Image().TopicCount() {
 		w.rig.t.Errorf("the deltas make %d topics, there are %d", len(w.topics), m.Image().TopicCount())
 	}
+}
+
+// follows is the member that the observer has a connection to.
+func (w *watched) follows() (found *member) {
+	w.rig.t.Helper()
+	w.rig.until("it follows a member", func() bool {
+		c := w.peer.Conn()
+		return c != nil && c.Err() == nil
+	})
+	for _, m := range w.rig.members {
+		if m.id == w.peer.Conn().Node().ID {
+			found = m
+		}
+	}
+	return found
+}
+
+// serve has a member's server begin anew with something else.
+func (m *member) serve(what handlers.Metadata) {
+	m.hangUp()
+	m.serves = what
+	m.listen()
+}
+
+func (m *member) logStart() protocol.Offset {
+	m.rig.t.Helper()
+	var out log.ReadResult
+	if err := m.ReadCommitted(m.Image().Offset()+1, 1, &out); err != nil {
+		m.rig.t.Fatal(err)
+	}
+	return out.Offsets.LogStart
+}
+
+// slowMetadata is a member that has applied less than it could know, or has forgotten more.
+type slowMetadata struct {
+	*controller.Controller
+	high, start, end protocol.Offset
+	term             protocol.Term
+	waiters          purgatory.List
+}
+
+func slowed(m *member, high protocol.Offset) *slowMetadata {
+	s := &slowMetadata{Controller: m.Controller, high: high}
+	s.waiters.Advance(high, 0)
+	return s
+}
+
+func (s *slowMetadata) CommittedWaiters() *purgatory.List { return &s.waiters }
+
+func (s *slowMetadata) ReadCommitted(from protocol.Offset, maxBytes int, out *log.ReadResult) error {
+	if from >= s.high || from < s.start {
+		*out = log.ReadResult{Offsets: log.Offsets{HighWatermark: s.high, LogStart: s.start}}
+		if from < s.start {
+			return kerr.OffsetOutOfRange
+		}
+		return nil
+	}
+	err := s.Controller.ReadCommitted(from, 1, out) // one entry
+	out.Offsets.HighWatermark = s.high
+	return err
+}
+
+func (s *slowMetadata) NewestSnapshot() (protocol.Offset, protocol.Term, bool) {
+	return s.end, s.term, s.end > 0
 }
