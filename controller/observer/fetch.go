@@ -120,9 +120,19 @@ func (b *Observer) apply(e raftlog.Entry) (next *image.Image, delta *image.Delta
 	}
 	next, delta, misplaced, err := quorum.Next(b.state, e.Offset, e.Term, e.Data)
 	if misplaced != nil {
+		if d := (doubt{e.Offset, e.Term}); misplaced.ID == uint64(e.Offset) && b.doubt != d {
+			b.doubt = d
+			return nil, nil, fmt.Errorf("%w: decided in term %d and stored in term %d", raftlog.ErrDamaged, misplaced.Term, e.Term)
+		}
 		b.o.Logger.Warn("metadata entry ignored: it was decided for another place", "offset", e.Offset, "term", e.Term, "decided_for", misplaced.ID, "decided_in", misplaced.Term)
 	}
 	return next, delta, err
+}
+
+// doubt is an entry in its place that was decided in another term than it is stored in. That is no usual thing, and the term lies outside the batch's CRC: it is believed when it comes a second time.
+type doubt struct {
+	at   protocol.Offset
+	term protocol.Term
 }
 
 // refuse makes an error of records that do not fit: the state that they were for stays as it was.

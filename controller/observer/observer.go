@@ -31,6 +31,7 @@ type Observer struct {
 	state    *image.Image    // after the newest entry; published from the first time on
 	goal     protocol.Offset // state is not shown before it has all before this offset; 0: nobody has said it yet
 	caughtUp bool            // state was shown
+	doubt    doubt
 
 	tried    map[client.Target]struct{} // members that were dialed since one was followed, and that one
 	failures int                        // in a row
@@ -177,13 +178,17 @@ func (b *Observer) ask(ctx context.Context, c *client.Conn) error {
 		return fmt.Errorf("ask what is committed: %w", err)
 	}
 	committed, err := peer.ParseCommitted(reply)
-	if err == nil {
+	switch {
+	case err != nil:
+	case committed.Err != nil:
 		err = committed.Err
+	case committed.Offset <= 0:
+		err = peer.ErrMalformed
 	}
 	if err != nil {
 		return fmt.Errorf("ask what is committed: %w", err)
 	}
-	b.goal = max(committed.Offset, 1)
+	b.goal = committed.Offset
 	return nil
 }
 

@@ -99,7 +99,9 @@ func (r *rig) start(o controller.Options) *member {
 	o.FS, o.Dir, o.NodeID, o.ClusterID, o.Logger, o.Features = fs, "quorum", m.id, clusterID, quiet, decide.Founding()
 	o.Join, o.Govern = m.id > 1, true
 	o.Send = func(ms []*quorum.Message) { r.send(m, ms) }
-	o.Forward = func(p protocol.Principal, req kmsg.Request, done func(kmsg.Response, error)) { go r.forward(p, req, done) }
+	o.Forward = func(p protocol.Principal, req kmsg.Request, done func(kmsg.Response, error)) {
+		go r.forward(p, req, done)
+	}
 	if m.Controller, err = controller.Open(o); err != nil {
 		r.t.Fatal(err)
 	}
@@ -269,6 +271,7 @@ type watched struct {
 	rig   *rig
 	among atomic.Pointer[[]*member] // whom it may follow
 	stop  func() error
+	ended atomic.Bool
 
 	mu     sync.Mutex
 	deltas int
@@ -283,7 +286,10 @@ func (r *rig) observe(o Options, among ...*member) *watched {
 	r.t.Helper()
 	w := &watched{rig: r, topics: map[string]bool{}, last: -1}
 	w.among.Store(&among)
-	o.Connection = r.connection(observerID)
+	dial := o.Connection.Dial
+	if o.Connection = r.connection(observerID); dial != nil {
+		o.Connection.Dial = dial
+	}
 	o.Members = func(*image.Image) (targets []client.Target) {
 		for _, m := range *w.among.Load() {
 			targets = append(targets, client.Target{Node: m.id, Address: host(m.id) + ":9092"})
@@ -291,13 +297,18 @@ func (r *rig) observe(o Options, among ...*member) *watched {
 		return targets
 	}
 	if o.Forward == nil {
-		o.Forward = func(p protocol.Principal, req kmsg.Request, done func(kmsg.Response, error)) { go r.forward(p, req, done) }
+		o.Forward = func(p protocol.Principal, req kmsg.Request, done func(kmsg.Response, error)) {
+			go r.forward(p, req, done)
+		}
 	}
 	w.Observer = New(o)
 	w.Subscribe(w.note)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
+	go func() {
+		ended <- w.Run(ctx)
+		w.ended.Store(true)
+	}()
 	w.stop = sync.OnceValue(func() error {
 		cancel()
 		return <-ended
