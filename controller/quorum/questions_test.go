@@ -102,7 +102,9 @@ func TestQuestionsAreAskedAgain(t *testing.T) {
 	}
 	n.crash()
 	n.start()
-	c.lose = func(_, _ *node, m *Message) bool { return m.GetType() == pb.MsgReadIndex || m.GetType() == pb.MsgReadIndexResp }
+	c.lose = func(_, _ *node, m *Message) bool {
+		return m.GetType() == pb.MsgReadIndex || m.GetType() == pb.MsgReadIndexResp
+	}
 	c.until("it has a leader", func() bool { return n.leader != 0 })
 	a = n.committed()
 	for _, m := range kept {

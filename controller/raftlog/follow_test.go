@@ -3,10 +3,17 @@ package raftlog
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"ottla/log"
 	"ottla/log/batch"
 	"ottla/log/vfs"
 	"ottla/protocol"
@@ -110,3 +117,99 @@ func FuzzEachEntry(f *testing.F) {
 		}
 	})
 }
+
+// TestFollowersBesideSave: who reads what is committed sees it as it was written, whatever is appended, cut off behind it, compacted, or replaced by a snapshot meanwhile.
+func TestFollowersBesideSave(t *testing.T) {
+	d := mustOpen(t, vfs.NewMem())
+	var high atomic.Int64
+	var stop atomic.Bool
+	high.Store(1)
+	var readers sync.WaitGroup
+	for reader := range 2 {
+		readers.Go(func() {
+			rng, read := rand.New(rand.NewPCG(uint64(reader), 9)), 0
+			for !stop.Load() {
+				limit := protocol.Offset(high.Load() + 1)
+				from := max(2, limit-1-protocol.Offset(rng.IntN(40)))
+				var r log.Range
+				err := d.log.Read(from, limit, 2000, true, &r)
+				if errors.Is(err, kerr.OffsetOutOfRange) {
+					continue
+				}
+				if err != nil {
+					t.Errorf("from %d: %v", from, err)
+					return
+				}
+				if r.Size == 0 {
+					continue
+				}
+				b := make([]byte, r.Size)
+				_, err = r.Source.ReadAt(b, r.Position)
+				r.Source.Release()
+				if err == nil {
+					err = EachEntry(b, from, func(e Entry) error {
+						if read++; e.Offset >= limit || len(e.Data) > 0 && string(e.Data) != committedData(uint64(e.Offset)) {
+							return fmt.Errorf("entry %d, which is committed up to %d, holds %q", e.Offset, limit, e.Data)
+						}
+						return nil
+					})
+				}
+				if err != nil {
+					t.Errorf("from %d: %v", from, err)
+					return
+				}
+			}
+			if read == 0 {
+				t.Error("nothing was read")
+			}
+		})
+	}
+	rng := rand.New(rand.NewPCG(4, 4))
+	term := uint64(1)
+	for range 300 {
+		last, _ := d.LastIndex()
+		committed := uint64(high.Load())
+		switch rng.IntN(12) {
+		case 0: // another leader, which had a snapshot
+			term++
+			at := last + 10
+			if err := d.Save(hard(term, 0, at), snapshotOf(t, at, term), nil); err != nil {
+				t.Fatal(err)
+			}
+			high.Store(int64(at))
+		case 1:
+			m := meta(committed, d.terms.at(committed))
+			if committed <= d.SnapshotMetadata().GetIndex() {
+				continue
+			}
+			if _, err := d.WriteSnapshot(m, slices.Values([][]byte{[]byte("state")})); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(d.Adopt(m), d.Compact(committed)); err != nil {
+				t.Fatal(err)
+			}
+		case 2, 3: // entries that nobody will have
+			term++
+			lost := run(committed+1, committed+3, term)
+			for _, e := range lost {
+				e.Data = []byte("lost")
+			}
+			d.mustSave(t, hard(term, 0, committed), lost)
+		default: // a leader's, in the place of those
+			term++
+			es := run(committed+1, committed+1+uint64(rng.IntN(5)), term)
+			for _, e := range es {
+				e.Data = []byte(committedData(e.GetIndex()))
+			}
+			end := es[len(es)-1].GetIndex()
+			d.mustSave(t, hard(term, 0, end), es)
+			high.Store(int64(end))
+		}
+	}
+	stop.Store(true)
+	readers.Wait()
+	d.stop(t)
+}
+
+// committedData is what every node's entry of an index holds.
+func committedData(index uint64) string { return fmt.Sprintf("committed %d %0100d", index, index) }
