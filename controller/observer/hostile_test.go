@@ -19,6 +19,7 @@ import (
 	"ottla/log/batch"
 	"ottla/protocol"
 	"ottla/protocol/client"
+	"ottla/protocol/config"
 )
 
 // fetched is the bytes that a member serves from an offset on.
@@ -246,5 +247,21 @@ func TestSnapshotThatIsTooLarge(t *testing.T) {
 		if w.told() != 0 || w.Image().Offset() != -1 {
 			t.Error("it was taken")
 		}
+	})
+}
+
+// TestTheLargestEntry: an entry may be as large as a list of records, and still fits an answer.
+func TestTheLargestEntry(t *testing.T) {
+	inRig(t, func(t *testing.T, r *rig) {
+		const around = 140 // of other records that a cluster is founded with
+		value := strings.Repeat("v", record.MaxSize-around)
+		m := r.start(controller.Options{Founding: []*record.Record{record.Of(&record.Config{ResourceType: int32(config.Broker), Name: "large", Value: &value})}})
+		r.until("the cluster is founded", func() bool { return m.Image().ClusterID() != "" })
+		if size := len(contents(m.Image())); size < record.MaxSize-100 {
+			t.Fatalf("the records of the founding take %d bytes", size)
+		}
+		w := r.observe(Options{}, m)
+		defer w.end()
+		w.equals(m)
 	})
 }

@@ -7,12 +7,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ottla/controller/image"
+	"ottla/controller/record"
 	"ottla/protocol"
 	"ottla/protocol/client"
 )
 
 // Options of an observer. Connection and Members are needed.
 type Options struct {
+	// Connection is how members are dialed; its client id and its limit of a reply are the observer's own.
 	Connection client.Options
 	// Members is where nodes listen that have a part in the quorum: those of img, which may be empty, and those that this node was told of. It is called on Run's goroutine before every dial.
 	Members func(img *image.Image) []client.Target
@@ -42,6 +44,7 @@ func (o *Options) setDefaults() {
 		o.Published = func(protocol.Offset) {}
 	}
 	o.Connection.ClientID = "ottla-observer"
+	o.Connection.MaxReply = record.MaxSize + 1<<20 // the largest entry, and what stands around it
 }
 
 func setDefault[T int32 | int64 | time.Duration](v *T, def T) {
