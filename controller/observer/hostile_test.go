@@ -229,6 +229,11 @@ func TestNoise(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 			w.equals(m)
+			mu.Lock()
+			defer mu.Unlock()
+			if dials < 2 {
+				t.Errorf("no connection turned to noise")
+			}
 		})
 	}
 }
