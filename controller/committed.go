@@ -15,8 +15,8 @@ import (
 	"ottla/protocol"
 )
 
-// follow is what this node gives to those that follow the metadata without a part in the quorum. They see what the published image has, and read the log and the snapshot files themselves: the driver
-// only says how far.
+// follow is what this node gives to those that follow the metadata without a part in the quorum. They see what the published image has, and read the log and the snapshot files
+// themselves: the driver only says how far.
 type follow struct {
 	waiters   purgatory.List
 	inContact atomic.Bool
@@ -41,7 +41,8 @@ func (f *follow) show(high protocol.Offset, inContact bool) {
 // ReadCommitted finds whole batches of the metadata log, at most maxBytes but always one, from the entry at from on up to the high watermark, which is one past the published image.
 // out.Range is pinned for the caller; it is empty where there is nothing yet, however far from is ahead. It waits for no other work of the driver's.
 //
-// Errors: NOT_LEADER_OR_FOLLOWER while this node has published nothing, or has heard of no leader for two seconds; OFFSET_OUT_OF_RANGE below out.Offsets.LogStart; KAFKA_STORAGE_ERROR.
+// Errors: NOT_LEADER_OR_FOLLOWER while this node has published nothing, or has heard of no leader for two seconds; OFFSET_OUT_OF_RANGE below out.Offsets.LogStart;
+// KAFKA_STORAGE_ERROR.
 func (c *Controller) ReadCommitted(from protocol.Offset, maxBytes int, out *log.ReadResult) error {
 	*out = log.ReadResult{}
 	img := c.published.Load()
@@ -93,8 +94,8 @@ func (c *Controller) ReadSnapshot(end protocol.Offset, term protocol.Term, posit
 	return b, size, nil
 }
 
-// Committed calls done once with an offset: whoever has all before it has all that was committed when Committed was called. See quorum.Machine.Committed. done runs on the driver's goroutine, or on the
-// caller's, and must not block. Errors: NOT_CONTROLLER.
+// Committed calls done once with an offset: whoever has all before it has all that was committed when Committed was called. See quorum.Machine.Committed. done runs on the
+// driver's goroutine, or on the caller's, and must not block. Errors: NOT_CONTROLLER.
 func (c *Controller) Committed(done func(protocol.Offset, error)) {
 	taken := c.queue.call(func(m *quorum.Machine) {
 		if m == nil {

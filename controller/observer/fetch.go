@@ -129,7 +129,8 @@ func (b *Observer) apply(e raftlog.Entry) (next *image.Image, delta *image.Delta
 	return next, delta, err
 }
 
-// doubt is an entry in its place that was decided in another term than it is stored in. That is no usual thing, and the term lies outside the batch's CRC: it is believed when it comes a second time.
+// doubt is an entry in its place that was decided in another term than it is stored in. That is no usual thing, and the term lies outside the batch's CRC: it is believed when it
+// comes a second time.
 type doubt struct {
 	at   protocol.Offset
 	term protocol.Term

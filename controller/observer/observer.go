@@ -51,8 +51,8 @@ func New(o Options) *Observer {
 // Image is the newest state that the subscribers have been told of; empty until this node has all that was committed when it started.
 func (b *Observer) Image() *image.Image { return b.published.Load() }
 
-// Subscribe adds a subscriber; before Run. It is told of every change, in order, on Run's goroutine, and must not block. The first time it gets all that there is, as a change of the empty image.
-// The image is visible through Image when all subscribers have returned.
+// Subscribe adds a subscriber; before Run. It is told of every change, in order, on Run's goroutine, and must not block. The first time it gets all that there is, as a change of
+// the empty image. The image is visible through Image when all subscribers have returned.
 func (b *Observer) Subscribe(f func(*image.Image, *image.Delta)) {
 	b.subscribers = append(b.subscribers, f)
 }

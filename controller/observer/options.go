@@ -16,7 +16,8 @@ import (
 type Options struct {
 	// Connection is how members are dialed; its client id and its limit of a reply are the observer's own.
 	Connection client.Options
-	// Members is where nodes listen that have a part in the quorum: those of img, which may be empty, and those that this node was told of. It is called on Run's goroutine before every dial.
+	// Members is where nodes listen that have a part in the quorum: those of img, which may be empty, and those that this node was told of. It is called on Run's goroutine before
+	// every dial.
 	Members func(img *image.Image) []client.Target
 	// Forward has the leader decide a request, and calls done once, when this node's image has what was decided. It must not block. Nil: every request is refused.
 	Forward func(p protocol.Principal, req kmsg.Request, done func(kmsg.Response, error))
@@ -26,7 +27,8 @@ type Options struct {
 
 	// Wait is how long a member may keep a fetch that finds nothing, Patience how much longer an answer may take before another member is asked. Zero: 2 s and 5 s.
 	Wait, Patience time.Duration
-	// MaxEntries is how many bytes of entries are fetched at once, but always one entry; MaxChunk how many of a snapshot, and MaxSnapshot how large one may be. Zero: 1 MiB, 1 MiB and 256 MiB.
+	// MaxEntries is how many bytes of entries are fetched at once, but always one entry; MaxChunk how many of a snapshot, and MaxSnapshot how large one may be. Zero: 1 MiB, 1 MiB
+	// and 256 MiB.
 	MaxEntries, MaxChunk int32
 	MaxSnapshot          int64
 }

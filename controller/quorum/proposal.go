@@ -50,8 +50,8 @@ func parseProposal(b []byte) (proposal, error) {
 // Misplaced is where an entry of metadata was decided for, if that is not where it stands.
 type Misplaced struct{ Term, ID uint64 }
 
-// Next is the state after a committed entry of metadata, and what it changed: the same on every member, at a start or live, and on every observer. One that was decided for another place
-// (misplaced is not nil) changes nothing. Errors are those of record.Each.
+// Next is the state after a committed entry of metadata, and what it changed: the same on every member, at a start or live, and on every observer. One that was decided for
+// another place (misplaced is not nil) changes nothing. Errors are those of record.Each.
 func Next(was *image.Image, at protocol.Offset, term protocol.Term, data []byte) (next *image.Image, delta *image.Delta, misplaced *Misplaced, err error) {
 	p, err := parseProposal(data)
 	if err != nil {

@@ -34,9 +34,9 @@ func newQuestions() (qs questions) {
 	return qs
 }
 
-// Committed calls done once with the offset behind the last entry that the leader had committed at some moment after this call, as a majority has confirmed it: whoever has all before that
-// offset has all that was ever answered before. This node need not have it yet. Any member may be asked. done is called by Ready, Expire or Close.
-// Errors: NOT_CONTROLLER if nobody leads, or nobody answers, for two seconds.
+// Committed calls done once with the offset behind the last entry that the leader had committed at some moment after this call, as a majority has confirmed it: whoever has all
+// before that offset has all that was ever answered before. This node need not have it yet. Any member may be asked. done is called by Ready, Expire or Close. Errors:
+// NOT_CONTROLLER if nobody leads, or nobody answers, for two seconds.
 func (q *Machine) Committed(done func(protocol.Offset, error)) {
 	qs := &q.questions
 	qs.open = append(qs.open, question{qs.round + 1, q.ticks + questionTicks, done})

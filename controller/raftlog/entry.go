@@ -129,7 +129,8 @@ type Entry struct {
 	Data   []byte // what the driver proposed; aliases what was read
 }
 
-// EachEntry hands the batches of b to f, in order: b is whole batches as the log has them, from offset from on. ErrDamaged if they are not, which may come after entries that were right.
+// EachEntry hands the batches of b to f, in order: b is whole batches as the log has them, from offset from on. ErrDamaged if they are not, which may come after entries that were
+// right.
 func EachEntry(b []byte, from protocol.Offset, f func(Entry) error) error {
 	for next := from; len(b) > 0; next++ {
 		i, err := parseItem(b)

@@ -216,8 +216,8 @@ func checkSent(snapshot *pb.Snapshot) (*pb.SnapshotMetadata, error) {
 	return m, nil
 }
 
-// EachChunk hands the chunks of a snapshot's bytes to f, in order; they alias nothing, and are valid until f returns. ErrDamaged if the bytes are not all of that snapshot and nothing else, which may
-// come after chunks that were right.
+// EachChunk hands the chunks of a snapshot's bytes to f, in order; they alias nothing, and are valid until f returns. ErrDamaged if the bytes are not all of that snapshot and
+// nothing else, which may come after chunks that were right.
 func EachChunk(data []byte, id SnapshotID, f func(chunk []byte) error) error {
 	_, err := readWhole(data, id, f)
 	return err

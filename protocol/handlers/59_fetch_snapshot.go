@@ -1,13 +1,14 @@
 package handlers
 
-// FetchSnapshot (key 59), versions 0 and 1: a node reads a snapshot of the metadata, piece by piece (KIP-630). Only from nodes: to others there is no such key, as on Apache Kafka's brokers.
+// FetchSnapshot (key 59), versions 0 and 1: a node reads a snapshot of the metadata, piece by piece (KIP-630). Only from nodes: to others there is no such key, as on Apache
+// Kafka's brokers.
 //
 //	v0  as above
 //	v1  the follower's directory id; where the leader is (KIP-853), which is left out
 //
-// An answer holds at most max_bytes, and 1 MiB. Errors of the partition: UNKNOWN_TOPIC_OR_PARTITION for anything but partition 0 of __cluster_metadata, SNAPSHOT_NOT_FOUND, also of one that was replaced by a
-// newer one meanwhile, POSITION_OUT_OF_RANGE. Of the whole: INVALID_REQUEST unless exactly one partition is asked for, INCONSISTENT_CLUSTER_ID, CLUSTER_AUTHORIZATION_FAILED for another node's id.
-// Differs from Apache Kafka: every member of the quorum answers, and not the leader only; the leader's epoch is not checked.
+// An answer holds at most max_bytes, and 1 MiB. Errors of the partition: UNKNOWN_TOPIC_OR_PARTITION for anything but partition 0 of __cluster_metadata, SNAPSHOT_NOT_FOUND, also
+// of one that was replaced by a newer one meanwhile, POSITION_OUT_OF_RANGE. Of the whole: INVALID_REQUEST unless exactly one partition is asked for, INCONSISTENT_CLUSTER_ID,
+// CLUSTER_AUTHORIZATION_FAILED for another node's id. Differs from Apache Kafka: every member of the quorum answers, and not the leader only; the leader's epoch is not checked.
 
 import (
 	"github.com/twmb/franz-go/pkg/kerr"

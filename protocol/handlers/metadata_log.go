@@ -1,11 +1,11 @@
 package handlers
 
-// Fetch of partition 0 of __cluster_metadata, alone and without a session, from version 12 on, on a connection of a node of the cluster: the committed entries of the metadata quorum (KIP-595), from any
-// member of it. An observer follows with it (controller/observer).
+// Fetch of partition 0 of __cluster_metadata, alone and without a session, from version 12 on, on a connection of a node of the cluster: the committed entries of the metadata
+// quorum (KIP-595), from any member of it. An observer follows with it (controller/observer).
 //
-// The answer ends at the high watermark, which is what this node has applied, and comes when there is an entry to read (min_bytes of 1 or more), or after max_wait_ms: without records then. A fetch from beyond the high
-// watermark waits in the same way, for this node to come as far. It tells a snapshot to fetch instead (KIP-630) below the log's start, and from 0 on if there is any. Errors:
-// NOT_LEADER_OR_FOLLOWER if this node has not caught up with the quorum or has lost contact with it: another member knows more.
+// The answer ends at the high watermark, which is what this node has applied, and comes when there is an entry to read (min_bytes of 1 or more), or after max_wait_ms: without
+// records then. A fetch from beyond the high watermark waits in the same way, for this node to come as far. It tells a snapshot to fetch instead (KIP-630) below the log's start,
+// and from 0 on if there is any. Errors: NOT_LEADER_OR_FOLLOWER if this node has not caught up with the quorum or has lost contact with it: another member knows more.
 //
 // Differs from Apache Kafka: every member answers, and not the leader only; only what is committed is served, so epochs are neither checked nor diverge.
 
