@@ -81,7 +81,7 @@ func TestDamagedSnapshot(t *testing.T) {
 		for i := range 5 {
 			m.create("topic-%d", i)
 		}
-		end, term, _ := m.NewestSnapshot()
+		end, term := m.awaitSnapshot()
 		data, _, err := m.ReadSnapshot(end, term, 0, 1<<20)
 		if err != nil {
 			t.Fatal(err)
@@ -246,6 +246,7 @@ func TestSnapshotThatIsTooLarge(t *testing.T) {
 		for i := range 5 {
 			m.create("topic-%s", strings.Repeat("x", 100+i))
 		}
+		m.awaitSnapshot()
 		w := r.observe(Options{MaxSnapshot: 200}, m)
 		defer w.end()
 		time.Sleep(time.Minute)

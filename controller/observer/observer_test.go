@@ -214,7 +214,7 @@ func TestNeverBackwards(t *testing.T) {
 		for i := range 30 {
 			m.create("topic-%d", i)
 		}
-		end, term, _ := m.NewestSnapshot()
+		end, term := m.awaitSnapshot()
 		w := r.observe(Options{}, m)
 		defer w.end()
 		w.equals(m)

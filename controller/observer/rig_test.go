@@ -41,7 +41,15 @@ const clusterID = "the-cluster"
 type rig struct {
 	t       *testing.T
 	network *memnet.Network
+
+	mu      sync.Mutex // against those who send while members are added
 	members []*member
+}
+
+func (r *rig) all() []*member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.members
 }
 
 // member is a controller behind real handlers and a real server.
@@ -110,7 +118,9 @@ func (r *rig) start(o controller.Options) *member {
 	m.cancel = cancel
 	go func() { m.ended <- m.store.Run(ctx) }()
 	go func() { m.ended <- m.Run(ctx) }()
+	r.mu.Lock()
 	r.members = append(r.members, m)
+	r.mu.Unlock()
 	m.listen()
 	return m
 }
@@ -155,7 +165,7 @@ func (m *member) stop() {
 
 func (r *rig) send(from *member, ms []*quorum.Message) {
 	for _, m := range ms {
-		for _, to := range r.members {
+		for _, to := range r.all() {
 			if to.RaftID() == m.GetTo() && !from.cut.Load() && !to.cut.Load() {
 				to.Receive(m)
 			}
@@ -171,7 +181,7 @@ type answer struct {
 // forward asks all in turn: one of them leads, sooner or later.
 func (r *rig) forward(p protocol.Principal, req kmsg.Request, done func(kmsg.Response, error)) {
 	for {
-		for _, m := range r.members {
+		for _, m := range r.all() {
 			if m.cut.Load() {
 				continue
 			}
@@ -397,6 +407,16 @@ func (m *member) serve(what handlers.Metadata) {
 	m.hangUp()
 	m.serves = what
 	m.listen()
+}
+
+// awaitSnapshot waits until there is one.
+func (m *member) awaitSnapshot() (end protocol.Offset, term protocol.Term) {
+	m.rig.t.Helper()
+	m.rig.until("there is a snapshot", func() (ok bool) {
+		end, term, ok = m.NewestSnapshot()
+		return ok
+	})
+	return end, term
 }
 
 func (m *member) logStart() protocol.Offset {
