@@ -92,7 +92,7 @@ func (r *rig) connection(id protocol.BrokerID) client.Options {
 // start adds a member: the first founds the cluster.
 func (r *rig) start(o controller.Options) *member {
 	r.t.Helper()
-	m := &member{rig: r, id: protocol.BrokerID(len(r.members) + 1), ended: make(chan error, 3)}
+	m := &member{rig: r, id: protocol.BrokerID(len(r.members) + 1), ended: make(chan error, 2)}
 	fs := vfs.NewMem()
 	var err error
 	if m.store, err = log.OpenStore(log.StoreOptions{FS: fs, Dirs: []string{"data"}, Logger: quiet}); err != nil {
@@ -125,9 +125,6 @@ func (r *rig) start(o controller.Options) *member {
 	return m
 }
 
-// metadata is what a member serves now.
-type metadata struct{ handlers.Metadata }
-
 func (m *member) listen() {
 	r := m.rig
 	r.t.Helper()
@@ -138,7 +135,7 @@ func (m *member) listen() {
 	o := r.connection(m.id)
 	s := server.New(server.Options{
 		Dispatcher: handlers.New(handlers.Options{
-			Nodes: &handlers.Nodes{Secret: o.Secret, Identity: o.Self}, Controller: m.Controller, Metadata: metadata{m.serves}, Purgatory: purgatory.New(), Authorizer: handlers.AllowAll{},
+			Nodes: &handlers.Nodes{Secret: o.Secret, Identity: o.Self}, Controller: m.Controller, Metadata: m.serves, Purgatory: purgatory.New(), Authorizer: handlers.AllowAll{},
 		}),
 		MaxFrame: handlers.MaxFrame(1 << 20), MaxPeerFrame: handlers.MaxPeerFrame(1 << 20),
 	})
