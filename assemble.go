@@ -228,7 +228,7 @@ func (n *Node) openHandlers(context.Context) error {
 	v := n.values()
 	n.doors.handlers.Store(handlers.New(handlers.Options{
 		Broker: n.id, Partitions: leaders{n.replicas}, Controller: n.controller, ProducerIDs: controller.NewProducerIDs(n.controller, n.id), Authorizer: handlers.AllowAll{},
-		Groups: n.groups, LogDirs: logDirs{n.store}, Nodes: n.peers.nodes(),
+		Groups: n.groups, LogDirs: logDirs{n.store}, Nodes: n.peers.nodes(), Metadata: n.controller,
 		Purgatory: n.purgatory, Sessions: session.NewCache(session.Options{Slots: int(v.Int("max.incremental.fetch.session.cache.slots")), MaxPartitions: session.DefaultMaxPartitions, MinEviction: session.DefaultMinEviction}), Settings: n.values,
 		AnswerLocalAddress: n.Advertise == "", Logger: n.Logger,
 	}))

@@ -33,6 +33,7 @@ type Controller struct {
 	published   atomic.Pointer[image.Image]
 	applied     atomic.Pointer[image.Image]
 	leader      atomic.Uint64
+	follow      follow
 
 	spare   work
 	writing bool                      // a snapshot
@@ -61,7 +62,7 @@ func Open(o Options) (*Controller, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open metadata: %w", err), c.storage.Close())
 	}
-	c.applied.Store(c.machine.Committed())
+	c.applied.Store(c.machine.State())
 	return c, nil
 }
 
@@ -206,7 +207,7 @@ func (c *Controller) ready() error {
 	if err != nil {
 		return err
 	}
-	c.applied.Store(c.machine.Committed())
+	c.applied.Store(c.machine.State())
 	if leader := c.machine.Leader(); leader != c.leader.Load() {
 		c.leader.Store(leader)
 		if c.o.LeaderChanged != nil {
@@ -220,6 +221,7 @@ func (c *Controller) ready() error {
 	if len(rd.Messages) > 0 && c.o.Send != nil {
 		c.o.Send(rd.Messages)
 	}
+	c.follow.show(c.Image().Offset()+1, c.machine.InContact())
 	if w := rd.Snapshot; w != nil {
 		c.writing = true
 		go func() {

@@ -303,12 +303,12 @@ func TestDiskFailure(t *testing.T) {
 		n.register(t)
 		broken := errors.New("broken")
 		faulty.Set(vfs.Rule{Ops: vfs.OpSync, Path: ".log", Err: broken})
-		var got error
-		n.Submit(protocol.Anonymous, createTopics(false, "a"), func(_ kmsg.Response, err error) { got = err })
+		answers := make(chan error, 1)
+		n.Submit(protocol.Anonymous, createTopics(false, "a"), func(_ kmsg.Response, err error) { answers <- err })
 		if err := <-n.ended; !errors.Is(err, broken) && !errors.Is(err, kerr.KafkaStorageError) {
 			t.Errorf("run ended with %v", err)
 		}
-		if !errors.Is(got, kerr.NotController) {
+		if got := <-answers; !errors.Is(got, kerr.NotController) { // the store may have ended first
 			t.Errorf("the request got %v", got)
 		}
 		n.cancel()

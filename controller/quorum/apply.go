@@ -61,16 +61,11 @@ func (q *Machine) next(e *pb.Entry) (*image.Image, *image.Delta, error) {
 		next, delta := q.committed.Apply(at, term, nil)
 		return next, delta, nil
 	}
-	p, err := parseProposal(e.GetData())
-	if err != nil {
-		return nil, nil, err
+	next, delta, misplaced, err := Next(q.committed, at, term, e.GetData())
+	if misplaced != nil {
+		q.o.Logger.Warn("metadata entry ignored: it was decided for another place", "offset", at, "term", term, "decided_for", misplaced.ID, "decided_in", misplaced.Term)
 	}
-	if (p.term != e.GetTerm() || p.id != e.GetIndex()) && !sabotage.On(sabotage.StaleProposal) {
-		q.o.Logger.Warn("metadata entry ignored: it was decided for another place", "offset", at, "term", term, "decided_for", p.id, "decided_in", p.term)
-		next, delta := q.committed.Apply(at, term, nil)
-		return next, delta, nil
-	}
-	return q.committed.ApplyList(at, term, p.records)
+	return next, delta, err
 }
 
 // answer replies to the requests whose entry, or the one before them, is applied.

@@ -39,6 +39,7 @@ type Machine struct {
 	committed *image.Image  // the state after it
 	lastIndex uint64        // of the last entry that raft appended or we proposed
 	catchUp   catchUp
+	questions questions
 
 	leader      uint64 // raft id; 0: none known
 	leads       bool
@@ -60,6 +61,7 @@ type Machine struct {
 	snapshot   snapshotState
 	shipped    shipments
 	heard      hearing
+	contact    uint64 // tick of the last word of our leader; our own counts
 	succession succession
 	review     review
 	sessions   sessions
@@ -84,7 +86,7 @@ type Ready struct {
 //
 // Errors: ErrOtherCluster; those of the storage.
 func Open(o Options) (*Machine, error) {
-	q := &Machine{o: o, storage: o.Storage, committed: image.Empty(), conf: &pb.ConfState{}, catchUp: newCatchUp(), shipped: make(shipments), sessions: newSessions(o.Session)}
+	q := &Machine{o: o, storage: o.Storage, committed: image.Empty(), conf: &pb.ConfState{}, catchUp: newCatchUp(), questions: newQuestions(), shipped: make(shipments), sessions: newSessions(o.Session)}
 	q.o.setDefaults()
 	if err := q.begin(); err != nil {
 		return nil, err
@@ -155,6 +157,9 @@ func (q *Machine) Step(m *pb.Message) {
 			return
 		}
 	}
+	if m.GetFrom() == q.leader {
+		q.contact = q.ticks
+	}
 	if err := q.node.Step(m); err != nil {
 		q.o.Logger.Debug("raft message ignored", "type", m.GetType().String(), "error", err)
 	}
@@ -173,6 +178,7 @@ func (q *Machine) Ready(now time.Time) (Ready, error) {
 			return Ready{}, err
 		}
 		q.askCommit()
+		q.askQuestions()
 		q.beginSessions()
 		q.decideWaiting()
 		q.askConfirmation()
@@ -208,6 +214,10 @@ func (q *Machine) Expire(now time.Time) {
 	q.ticks++
 	q.node.Tick()
 	q.catchUp.wait--
+	q.expireQuestions()
+	if q.leads {
+		q.contact = q.ticks
+	}
 	q.succeed()
 	q.expireShipments()
 }
@@ -225,6 +235,7 @@ func (q *Machine) time() {
 func (q *Machine) Close() {
 	q.dropSpeculation()
 	q.refuseWaiting()
+	q.dropQuestions()
 }
 
 // drain does what raft asks for until it asks for nothing more. Several entries proposed since the last time are one append and one flush.
@@ -253,6 +264,7 @@ func (q *Machine) handle(rd raft.Ready) error {
 		q.noteRole(rd.RaftState == raft.StateLeader)
 	}
 	q.noteCommit(rd.ReadStates)
+	q.noteAnswers(rd.ReadStates)
 	q.noteConfirmed(rd.ReadStates)
 	for _, e := range rd.CommittedEntries {
 		if err := q.apply(e); err != nil {
@@ -292,7 +304,10 @@ func (q *Machine) campaign() error {
 // noteLeader follows who leads. A new leader is asked at once for what is still to be known.
 func (q *Machine) noteLeader(leader uint64) {
 	if leader != q.leader {
-		q.leader, q.catchUp.wait = leader, 0
+		q.leader, q.catchUp.wait, q.questions.wait = leader, 0, 0
+	}
+	if leader != raft.None {
+		q.contact = q.ticks
 	}
 }
 
@@ -312,8 +327,8 @@ func (q *Machine) noteRole(leads bool) {
 // Leader is the raft id of who leads; 0: nobody is known.
 func (q *Machine) Leader() uint64 { return q.leader }
 
-// Committed is the state as far as it is applied here, published or not.
-func (q *Machine) Committed() *image.Image { return q.committed }
+// State is the image as far as it is applied here, published or not.
+func (q *Machine) State() *image.Image { return q.committed }
 
 // Leads tells whether requests are to be submitted here. A sole voter that does not lead yet will at once.
 func (q *Machine) Leads() bool { return q.leads || q.soleVoter() }

@@ -2,7 +2,6 @@ package quorum
 
 import (
 	"encoding/binary"
-	"fmt"
 	"slices"
 	"time"
 
@@ -17,43 +16,6 @@ import (
 	"ottla/controller/sabotage"
 	"ottla/protocol"
 )
-
-// An entry's data, numbers big-endian:
-//
-//	 0  version      1  1
-//	 1  term         8  it was decided in
-//	 9  proposal id  8  the offset it was decided for
-//	17  records      …  see controller/record/FORMAT.md
-//
-// An entry counts only where its term and its proposal id are those of its place in the log: then, and only then, it follows the state it was decided against.
-const (
-	proposalVersion = 1
-	proposalSize    = 17
-)
-
-// proposal is an entry's data, decoded. records aliases it.
-type proposal struct {
-	term, id uint64
-	records  []byte
-}
-
-func (p proposal) encode() []byte {
-	b := make([]byte, 0, proposalSize+len(p.records))
-	b = append(b, proposalVersion)
-	b = binary.BigEndian.AppendUint64(b, p.term)
-	b = binary.BigEndian.AppendUint64(b, p.id)
-	return append(b, p.records...)
-}
-
-func parseProposal(b []byte) (proposal, error) {
-	switch {
-	case len(b) < proposalSize:
-		return proposal{}, fmt.Errorf("proposal of %d bytes: %w", len(b), record.ErrMalformed)
-	case b[0] != proposalVersion:
-		return proposal{}, fmt.Errorf("proposal of version %d: %w", b[0], record.ErrNewer)
-	}
-	return proposal{binary.BigEndian.Uint64(b[1:]), binary.BigEndian.Uint64(b[9:]), b[proposalSize:]}, nil
-}
 
 // pending is a request that was decided and is not answered yet. Those without records wait for the entry before them.
 type pending struct {

@@ -121,3 +121,37 @@ func (i item) entry() (*pb.Entry, error) {
 	e.Data = bytes.Clone(i.value)
 	return e, nil
 }
+
+// Entry is one batch of the log as those read it who only follow. The bootstrap batch, and what raft says to its members, have no data.
+type Entry struct {
+	Offset protocol.Offset
+	Term   protocol.Term
+	Data   []byte // what the driver proposed; aliases what was read
+}
+
+// EachEntry hands the batches of b to f, in order: b is whole batches as the log has them, from offset from on. ErrDamaged if they are not, which may come after entries that were
+// right.
+func EachEntry(b []byte, from protocol.Offset, f func(Entry) error) error {
+	for next := from; len(b) > 0; next++ {
+		i, err := parseItem(b)
+		switch {
+		case err != nil:
+			return err
+		case i.offset != next:
+			return fmt.Errorf("%w: offset %d where %d should be", ErrDamaged, i.offset, next)
+		}
+		e := Entry{Offset: i.offset, Term: protocol.Term(i.term)}
+		switch i.kind {
+		case kindMetadata:
+			e.Data = i.value
+		case kindBootstrap, kindNoOp, kindConfChange, kindConfChangeV2:
+		default:
+			return fmt.Errorf("%w: batch %d is of kind %d, no raft entry", ErrDamaged, i.offset, i.kind)
+		}
+		if err := f(e); err != nil {
+			return err
+		}
+		b = b[i.size:]
+	}
+	return nil
+}

@@ -28,7 +28,7 @@ func (s *Storage) openSnapshot() error {
 	for n := len(names) - 1; n >= 0; n-- {
 		m, err := s.checkSnapshot(names[n])
 		if err == nil {
-			s.snapshot = m
+			s.setSnapshot(m)
 			return nil
 		}
 		var next, term uint64

@@ -32,10 +32,23 @@ const (
 	firstFill       = 4096     // bytes read of a batch before its length is believed a little more
 )
 
-// snapshotName is Kafka's form of a snapshot's name.
-func snapshotName(m *pb.SnapshotMetadata) string {
-	return fmt.Sprintf("%020d-%010d%s", m.GetIndex()+1, m.GetTerm(), snapshotSuffix)
+// SnapshotID names a snapshot as Kafka does: by the offset behind the last entry that is in it, and the term of that one.
+type SnapshotID struct {
+	End  protocol.Offset
+	Term protocol.Term
 }
+
+// IDOf names the snapshot that m is about.
+func IDOf(m *pb.SnapshotMetadata) SnapshotID {
+	return SnapshotID{protocol.Offset(m.GetIndex() + 1), protocol.Term(m.GetTerm())}
+}
+
+// fileName has Kafka's form.
+func (id SnapshotID) fileName() string {
+	return fmt.Sprintf("%020d-%010d%s", id.End, id.Term, snapshotSuffix)
+}
+
+func snapshotName(m *pb.SnapshotMetadata) string { return IDOf(m).fileName() }
 
 // WriteSnapshot makes a file of the state after the entry that m names and returns its size. It changes nothing else, and may run on any goroutine while the
 // others go on; Adopt makes the file the newest snapshot.
@@ -94,7 +107,7 @@ func (s *Storage) Adopt(m *pb.SnapshotMetadata) error {
 	if m.GetIndex() <= s.snapshot.GetIndex() {
 		return nil
 	}
-	s.snapshot = m
+	s.setSnapshot(m)
 	names, err := s.snapshotNames()
 	if err != nil {
 		return fmt.Errorf("remove old snapshots: %w", err)
@@ -126,6 +139,24 @@ func (s *Storage) snapshotNames() ([]string, error) {
 
 // SnapshotMetadata names the newest snapshot; nil if there is none.
 func (s *Storage) SnapshotMetadata() *pb.SnapshotMetadata { return s.snapshot }
+
+func (s *Storage) setSnapshot(m *pb.SnapshotMetadata) {
+	s.snapshot = m
+	s.newest.Store(new(IDOf(m)))
+}
+
+// NewestSnapshot names the newest snapshot, on any goroutine; false if there is none. It is known before older ones, and the entries that it replaces, are forgotten.
+func (s *Storage) NewestSnapshot() (SnapshotID, bool) {
+	if id := s.newest.Load(); id != nil {
+		return *id, true
+	}
+	return SnapshotID{}, false
+}
+
+// SnapshotFile opens the file of a snapshot, on any goroutine; fs.ErrNotExist if there is none, or none any more. The caller closes it: until then its bytes stay as they are.
+func (s *Storage) SnapshotFile(id SnapshotID) (vfs.File, error) {
+	return s.fs.OpenReadOnly(path.Join(s.dir, id.fileName()))
+}
 
 // ReadSnapshot hands the newest snapshot's chunks to f, in order; they are valid until f returns. ErrDamaged if the file is not as it was written, which may
 // come after chunks that were right.
@@ -174,20 +205,34 @@ func CheckSnapshot(snapshot *pb.Snapshot) error {
 }
 
 func checkSent(snapshot *pb.Snapshot) (*pb.SnapshotMetadata, error) {
-	r := snapshotReader{from: bytes.NewReader(snapshot.GetData())}
-	m, err := r.all(func([]byte) error { return nil })
+	said := snapshot.GetMetadata()
+	m, err := readWhole(snapshot.GetData(), IDOf(said), func([]byte) error { return nil })
 	if err != nil {
 		return nil, err
-	}
-	said := snapshot.GetMetadata()
-	if m.GetIndex() != said.GetIndex() || m.GetTerm() != said.GetTerm() {
-		return nil, fmt.Errorf("%w: it is that of index %d, term %d", ErrDamaged, m.GetIndex(), m.GetTerm())
 	}
 	if err := m.GetConfState().Equivalent(pb.EnsureConfState(said.GetConfState())); err != nil {
 		return nil, fmt.Errorf("%w: its members: %w", ErrDamaged, err)
 	}
-	if r.position != int64(len(snapshot.GetData())) {
-		return nil, fmt.Errorf("%w: %d bytes behind its footer", ErrDamaged, int64(len(snapshot.GetData()))-r.position)
+	return m, nil
+}
+
+// EachChunk hands the chunks of a snapshot's bytes to f, in order; they alias nothing, and are valid until f returns. ErrDamaged if the bytes are not all of that snapshot and
+// nothing else, which may come after chunks that were right.
+func EachChunk(data []byte, id SnapshotID, f func(chunk []byte) error) error {
+	_, err := readWhole(data, id, f)
+	return err
+}
+
+func readWhole(data []byte, id SnapshotID, f func(chunk []byte) error) (*pb.SnapshotMetadata, error) {
+	r := snapshotReader{from: bytes.NewReader(data)}
+	m, err := r.all(f)
+	switch {
+	case err != nil:
+		return nil, err
+	case IDOf(m) != id:
+		return nil, fmt.Errorf("%w: it is that of index %d, term %d", ErrDamaged, m.GetIndex(), m.GetTerm())
+	case r.position != int64(len(data)):
+		return nil, fmt.Errorf("%w: %d bytes behind its footer", ErrDamaged, int64(len(data))-r.position)
 	}
 	return m, nil
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path"
 	"strings"
+	"sync/atomic"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -34,7 +35,7 @@ type Options struct {
 	Full func() bool
 }
 
-// Storage is one raft node's memory. Its methods are for one goroutine, but for WriteSnapshot.
+// Storage is one raft node's memory. Its methods are for one goroutine, but for WriteSnapshot, NewestSnapshot and SnapshotFile.
 type Storage struct {
 	log    *log.Log
 	fs     vfs.FS
@@ -51,7 +52,8 @@ type Storage struct {
 	terms       terms
 	recent      recent
 	snapshot    *pb.SnapshotMetadata // the newest; nil if none
-	skipped     *skippedSnapshot     // the newest that is damaged, if there is one
+	newest      atomic.Pointer[SnapshotID]
+	skipped     *skippedSnapshot // the newest that is damaged, if there is one
 
 	builder *batch.Builder
 	buf     []byte // batches on their way to the log

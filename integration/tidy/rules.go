@@ -45,6 +45,8 @@ var Rules = []Rule{
 		"a machine: it knows no goroutine, clock or connection; its disk is the raft log"},
 	{"controller/liveness", []string{"protocol", "controller/image", "controller/decide"}, "a machine: it is told what was heard and what was decided; who asks brokers is not its business"},
 	{"controller/raftnet", []string{"protocol", "protocol/peer", "protocol/client"}, "carries messages: it knows members by raft id and address, and neither the machine nor the image"},
+	{"controller/observer", []string{"protocol", "protocol/client", "protocol/peer", "controller/image", "controller/record", "controller/quorum", "controller/raftlog", "controller/raftnet"},
+		"follows the quorum over a connection: what an entry means is the machine's to say, how it is stored the raft log's; it has no log of its own"},
 	{"controller", []string{"protocol", "protocol/config", "log", "log/...", "controller/..."}, "the driver knows the quorum, not the partitions that follow it"},
 	{"replica", []string{"protocol", "protocol/config", "log", "log/...", "controller/image", "controller/record"},
 		"replicas follow the image; how it was decided is the controller's business"},

@@ -23,6 +23,8 @@ package handlers
 // caller's to read, hastens nothing while there are others to wait for, as in Kafka: clients go on asking for a topic that was deleted until they hear of it, one request after the other.
 // With read_committed it ends at the last stable offset and lists no aborted transactions, as there are no transactions yet.
 //
+// A node of the cluster also gets the log of the metadata (see metadata_log.go); to everybody else there is no such topic, as on Apache Kafka's brokers.
+//
 // Not done: replication. A replica id from 0 on is TOPIC_AUTHORIZATION_FAILED for every partition, which is what Kafka answers to a client that is no broker of its cluster; the node
 // itself may use its own, and reads what a consumer reads.
 // Differs from Apache Kafka: max_wait_ms beyond five minutes counts as five minutes, and a node that is short of memory does not let a fetch wait. Answers hold whole batches only, where Kafka cuts the last one off at the limit and clients drop the piece. An unknown isolation level is INVALID_REQUEST instead
@@ -94,6 +96,11 @@ func (h *Handlers) fetch(row *row, c *server.Call) {
 		return
 	}
 	c.Reply.SetFlexible(wire.FlexibleResponse(c.Key, c.Version))
+	if at, ok := f.wantsMetadata(); ok {
+		f.fetchMetadata(at)
+		f.end()
+		return
+	}
 	switch err := f.begin(); {
 	case errors.Is(err, session.ErrInUse) && c.Hold(len(c.Body)):
 		f.postpone()

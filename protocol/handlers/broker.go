@@ -59,6 +59,21 @@ type LogDirPartition struct {
 	Size int64 // bytes of all segments
 }
 
+// Metadata is the log of the metadata quorum, on a node that has a part in it, for the nodes that have none.
+type Metadata interface {
+	// ReadCommitted finds whole batches from offset from on, at most maxBytes but always one, up to out.Offsets.HighWatermark: what Controller.Image has. It pins out.Range, which is empty where
+	// there is nothing yet. NOT_LEADER_OR_FOLLOWER if this node has not caught up, or is cut off; OFFSET_OUT_OF_RANGE below the log's start.
+	ReadCommitted(from protocol.Offset, maxBytes int, out *log.ReadResult) error
+	// CommittedWaiters is advanced when the high watermark moves, and failed when ReadCommitted begins to fail.
+	CommittedWaiters() *purgatory.List
+	// NewestSnapshot is the offset behind the newest snapshot, and its term.
+	NewestSnapshot() (end protocol.Offset, term protocol.Term, ok bool)
+	// ReadSnapshot reads at most maxBytes of a snapshot from position on. SNAPSHOT_NOT_FOUND, POSITION_OUT_OF_RANGE.
+	ReadSnapshot(end protocol.Offset, term protocol.Term, position int64, maxBytes int) (b []byte, size int64, err error)
+	// Committed calls done once, from any goroutine, with the offset behind all that was committed when it was called. NOT_CONTROLLER.
+	Committed(done func(protocol.Offset, error))
+}
+
 // Controller is the metadata quorum as a handler sees it.
 type Controller interface {
 	// Image is the committed and applied state.
@@ -91,8 +106,9 @@ type Options struct {
 	Controller  Controller
 	ProducerIDs ProducerIDs
 	LogDirs     LogDirs
-	Groups      Groups // nil: this broker coordinates none, and serves none of their keys
-	Nodes       *Nodes // nil: this broker knows no secret, and answers no node
+	Groups      Groups   // nil: this broker coordinates none, and serves none of their keys
+	Nodes       *Nodes   // nil: this broker knows no secret, and answers no node
+	Metadata    Metadata // nil: this broker has no part in the quorum, and nobody follows it
 	Authorizer  Authorizer
 	Purgatory   *purgatory.Purgatory
 	Sessions    *session.Cache

@@ -46,12 +46,14 @@ func nodeTable() []row {
 		direct(peer.KeyRaft, ours(peer.KeyRaft), onPeers, raftFrame, now, open(proved), (*Handlers).raft).when(hasNodes),
 		direct(peer.KeyForward, ours(peer.KeyForward), onPeers, forwardFrame, later, open(proved), (*Handlers).forward).when(hasNodes),
 		direct(peer.KeyJoin, ours(peer.KeyJoin), onPeers, joinFrame, later, open(proved), (*Handlers).join).when(hasNodes),
+		direct(peer.KeyCommitted, ours(peer.KeyCommitted), onPeers, committedFrame, later, open(proved), (*Handlers).committed).when(hasNodes),
 	}
 }
 
 // kafkasNodeTable is the keys that Apache Kafka's nodes use among themselves. They stand in ApiVersions' answers to nodes only.
 func kafkasNodeTable() []row {
 	return []row{
+		api(upTo(0, 1), onPeers, firstFrame, now, open("a node of the cluster, which has proved it"), fetchSnapshot).when(hasMetadata),
 		fromNodes(upTo(0, 4), brokerRegistration).when(hasNodes),
 		fromNodes(upTo(0, 2), brokerHeartbeat).when(hasNodes),
 		fromNodes(upTo(0, 0), allocateProducerIDs).when(hasNodes),

@@ -69,14 +69,15 @@ func testSecret(t testing.TB) peer.Secret {
 }
 
 // newNode is a broker that answers other nodes.
-func newNode(t testing.TB) (*broker, *fakeLeader) {
-	b, l := newBroker(t), &fakeLeader{}
+func newNode(t testing.TB) (*broker, *fakeLeader, *fakeMetadata) {
+	b, l, m := newBroker(t), &fakeLeader{}, &fakeMetadata{fakePartition: newFakePartition(t)}
 	o := b.Options
+	o.Metadata = m
 	o.Nodes = &Nodes{Secret: testSecret(t), Forwarder: l, Joiner: l, Raft: l.deliver, Identity: func() peer.Identity {
 		return peer.Identity{ClusterID: clusterID, Node: protocol.Node{ID: self}}
 	}}
 	b.Handlers = New(o)
-	return b, l
+	return b, l, m
 }
 
 const nodeAddress = "10.0.0.1:9092"
@@ -84,16 +85,17 @@ const nodeAddress = "10.0.0.1:9092"
 // rig is a node on a network of its own, and how to reach it.
 type rig struct {
 	*broker
-	leader  *fakeLeader
-	t       *testing.T
-	network *memnet.Network
+	leader   *fakeLeader
+	metadata *fakeMetadata
+	t        *testing.T
+	network  *memnet.Network
 }
 
 // inRig runs test with a node, in a bubble.
 func inRig(t *testing.T, o server.Options, test func(*testing.T, *rig)) {
 	synctest.Test(t, func(t *testing.T) {
-		b, l := newNode(t)
-		r := &rig{b, l, t, memnet.New()}
+		b, l, m := newNode(t)
+		r := &rig{b, l, m, t, memnet.New()}
 		o.Dispatcher, o.MaxFrame, o.MaxPeerFrame = b.Handlers, MaxFrame(1<<20), MaxPeerFrame(1<<20)
 		s := server.New(o)
 		listener, err := r.network.Listen(nodeAddress)
@@ -172,7 +174,7 @@ func TestKeysOfNodesAreHidden(t *testing.T) {
 			if slices.Max(keys) >= peer.FirstKey {
 				t.Errorf("%s: keys %v", name, keys)
 			}
-			for _, k := range []int16{62, 63, 67, 70} {
+			for _, k := range []int16{59, 62, 63, 67, 70} {
 				if slices.Contains(keys, k) != (name == "node") {
 					t.Errorf("%s: key %d is there, or is not, in %v", name, k, keys)
 				}
@@ -200,7 +202,7 @@ func rawFrame(key, version int16, body []byte) []byte {
 // A node without a secret serves none of it, as before there were any.
 func TestWithoutASecret(t *testing.T) {
 	b := newBroker(t)
-	for _, key := range []int16{62, 63, 67, 70, peer.KeyHello, peer.KeyRaft, peer.KeyForward, peer.KeyJoin} {
+	for _, key := range []int16{62, 63, 67, 70, peer.KeyHello, peer.KeyRaft, peer.KeyForward, peer.KeyJoin, peer.KeyCommitted, 59} {
 		c := b.dial(t)
 		c.write(rawFrame(key, 0, nil))
 		c.closed()
@@ -399,7 +401,7 @@ func TestForwardOfNonsenseCloses(t *testing.T) {
 // What is decided lives on when the frame holds another request already.
 func TestForwardedRequestsDoNotAliasTheFrame(t *testing.T) {
 	for _, key := range []int16{19, 20, 33, 37, 44, 62} {
-		b, l := newNode(t)
+		b, l, _ := newNode(t)
 		req := aboutItself(2)[0]
 		if row := newIndex(table()).row(key); row != nil {
 			req = populated(key, row.max)
@@ -529,7 +531,7 @@ func TestNodesConnectToAFullBroker(t *testing.T) {
 func TestMaxPeerFrame(t *testing.T) {
 	clients, nodes := MaxFrame(50<<20), MaxPeerFrame(50<<20)
 	for key, want := range map[int16]int{0: 50 << 20, 3: wire.MaxMetadataFrame, 62: wire.MaxAdminFrame, 999: wire.MaxUnauthenticatedFrame, peer.KeyHello: wire.MaxUnauthenticatedFrame,
-		peer.KeyRaft: peer.MaxRaftFrame, peer.KeyForward: peer.MaxForwardFrame, peer.KeyJoin: peer.MaxJoinFrame, peer.KeysEnd: wire.MaxUnauthenticatedFrame} {
+		peer.KeyRaft: peer.MaxRaftFrame, peer.KeyForward: peer.MaxForwardFrame, peer.KeyJoin: peer.MaxJoinFrame, peer.KeyCommitted: peer.MaxCommittedFrame, peer.KeysEnd: wire.MaxUnauthenticatedFrame} {
 		if got := nodes(key); got != want {
 			t.Errorf("key %d of a node: %d, want %d", key, got, want)
 		}
@@ -546,7 +548,8 @@ func TestNodeTable(t *testing.T) {
 		}
 	}
 	for _, r := range kafkasNodeTable() {
-		if r.scope != onPeers || r.refuse == nil || r.max > wire.MaxVersion(r.key) {
+		hidden := r.key == 59 // Apache Kafka's brokers do not serve it at all
+		if r.scope != onPeers || (r.refuse == nil) != hidden || r.max > wire.MaxVersion(r.key) {
 			t.Errorf("key %d: %+v", r.key, r)
 		}
 	}
@@ -563,8 +566,12 @@ func FuzzNodeCalls(f *testing.F) {
 		}
 	}
 	f.Add(int16(63), int16(1), true, aboutItself(2)[1].AppendTo(nil))
+	f.Add(int16(1), int16(17), true, fetchMetadata(17, 1, 5).AppendTo(nil))
+	snapshot := kmsg.NewPtrFetchSnapshotRequest()
+	snapshot.Topics = []kmsg.FetchSnapshotRequestTopic{{Topic: metadataTopic, Partitions: make([]kmsg.FetchSnapshotRequestTopicPartition, 1)}}
+	f.Add(int16(59), int16(0), true, snapshot.AppendTo(nil))
 	f.Fuzz(func(t *testing.T, key, version int16, proved bool, body []byte) {
-		b, l := newNode(t)
+		b, l, _ := newNode(t)
 		l.joined = func(protocol.Node) (peer.Joined, error) { return peer.Joined{}, nil }
 		c := &server.Call{Key: key, Version: version, Body: body, Conn: &server.Conn{}, Received: time.Now()}
 		if proved {
@@ -573,6 +580,9 @@ func FuzzNodeCalls(f *testing.F) {
 		b.Dispatch(c)
 		if !proved && (len(l.requests()) != 0 || len(l.raft) != 0) {
 			t.Errorf("key %d of nobody was let in", key)
+		}
+		if parked, ok := c.Scratch.(server.Finisher); ok { // as the server does for a connection that has gone
+			parked.Finish(c)
 		}
 		c.Reply.Reset()
 	})

@@ -104,16 +104,18 @@ const (
 	raftFrame
 	forwardFrame
 	joinFrame
+	committedFrame
 )
 
 var frameSizes = [...]int{
-	firstFrame:    wire.MaxUnauthenticatedFrame,
-	adminFrame:    wire.MaxAdminFrame,
-	metadataFrame: wire.MaxMetadataFrame,
-	dataFrame:     wire.MaxDataFrame,
-	raftFrame:     peer.MaxRaftFrame,
-	forwardFrame:  peer.MaxForwardFrame,
-	joinFrame:     peer.MaxJoinFrame,
+	firstFrame:     wire.MaxUnauthenticatedFrame,
+	adminFrame:     wire.MaxAdminFrame,
+	metadataFrame:  wire.MaxMetadataFrame,
+	dataFrame:      wire.MaxDataFrame,
+	raftFrame:      peer.MaxRaftFrame,
+	forwardFrame:   peer.MaxForwardFrame,
+	joinFrame:      peer.MaxJoinFrame,
+	committedFrame: peer.MaxCommittedFrame,
 }
 
 // row is one API key.
@@ -137,6 +139,9 @@ func (r row) when(needs func(*Options) bool) row {
 
 func hasGroups(o *Options) bool { return o.Groups != nil }
 func hasNodes(o *Options) bool  { return o.Nodes != nil }
+
+// hasMetadata tells whether there is something for nodes to follow.
+func hasMetadata(o *Options) bool { return o.Nodes != nil && o.Metadata != nil }
 
 // served is the rows that a broker of these parts answers.
 func served(rows []row, o *Options) []row {

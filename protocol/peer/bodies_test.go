@@ -39,6 +39,7 @@ func TestGoldenBytes(t *testing.T) {
 		"decided":       {(&Decided{Offset: 77, Body: []byte{5}}).Append(nil), "0000" + "0000" + "000000000000004d" + "05"},
 		"join":          {(&Join{protocol.Node{ID: -1, Roles: 3}}).Append(nil), "ffffffff" + zeros(16) + "03"},
 		"joined":        {(&Joined{ClusterID: "c", ID: 4, Nodes: aJoined.Nodes[1:]}).Append(nil), "0000" + "0000" + "000163" + "00000004" + "0001" + "00000002" + zeros(16) + "00" + "00033a3a31" + "0001"},
+		"committed":     {(&Committed{Offset: 77}).Append(nil), "0000" + "0000" + "000000000000004d"},
 		"a proof's sum": {proofOf("correct horse battery"), "d5b8cdd2"},
 	} {
 		if name == "a proof's sum" {
@@ -68,6 +69,11 @@ func TestRoundTrips(t *testing.T) {
 	j, err := ParseJoined(aJoined.Append(nil))
 	if err != nil || !reflect.DeepEqual(j, aJoined) {
 		t.Errorf("%+v, %v", j, err)
+	}
+	asked := Committed{Err: protocol.Errorf(kerr.NotController, "nobody leads"), Offset: -1}
+	answered, err := ParseCommitted(asked.Append(nil))
+	if err != nil || !errors.Is(answered.Err, kerr.NotController) || answered.Offset != -1 {
+		t.Errorf("%+v, %v", answered, err)
 	}
 	join, err := ParseJoin((&Join{callerID.Node}).Append(nil))
 	if err != nil || join.Node != callerID.Node {
@@ -173,10 +179,11 @@ func FuzzBodies(f *testing.F) {
 		func(b []byte) ([]byte, error) { return again(b, ParseDecided, (*Decided).Append) },
 		func(b []byte) ([]byte, error) { return again(b, ParseJoin, (*Join).Append) },
 		func(b []byte) ([]byte, error) { return again(b, ParseJoined, (*Joined).Append) },
+		func(b []byte) ([]byte, error) { return again(b, ParseCommitted, (*Committed).Append) },
 	}
 	begin := Hello{step: stepBegin, who: callerID}
 	reply := helloReply{versions: Versions(), begun: true, who: nodeID}
-	for i, b := range [][]byte{begin.append(nil), reply.append(nil), aForward.Append(nil), (&Decided{Offset: 1, Body: []byte{1}}).Append(nil), (&Join{}).Append(nil), aJoined.Append(nil)} {
+	for i, b := range [][]byte{begin.append(nil), reply.append(nil), aForward.Append(nil), (&Decided{Offset: 1, Body: []byte{1}}).Append(nil), (&Join{}).Append(nil), aJoined.Append(nil), (&Committed{Offset: 7}).Append(nil)} {
 		f.Add(uint8(i), b)
 	}
 	f.Fuzz(func(t *testing.T, what uint8, body []byte) {

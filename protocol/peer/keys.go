@@ -10,10 +10,12 @@ const (
 	KeyForward int16 = 10_002
 	// KeyJoin asks for a node id in the cluster, and where its nodes are.
 	KeyJoin int16 = 10_003
+	// KeyCommitted asks what the metadata quorum has committed by now.
+	KeyCommitted int16 = 10_004
 
 	// FirstKey is where the range of our own begins; KeysEnd is one past the last.
 	FirstKey = KeyHello
-	KeysEnd  = KeyJoin + 1
+	KeysEnd  = KeyCommitted + 1
 )
 
 // Largest frames, in bytes without the four of the length.
@@ -25,6 +27,8 @@ const (
 	// MaxForwardFrame is a client's largest administrative request, and what stands around it.
 	MaxForwardFrame = 5 << 20
 	MaxJoinFrame    = 64 << 10
+	// MaxCommittedFrame holds a header: there is no body.
+	MaxCommittedFrame = 4 << 10
 )
 
 // KeyVersions is the range of versions of one key.
@@ -32,7 +36,7 @@ type KeyVersions struct{ Key, Min, Max int16 }
 
 // Versions is what this build speaks, by key.
 func Versions() []KeyVersions {
-	return []KeyVersions{{KeyHello, 0, 0}, {KeyRaft, 0, 0}, {KeyForward, 0, 0}, {KeyJoin, 0, 0}}
+	return []KeyVersions{{KeyHello, 0, 0}, {KeyRaft, 0, 0}, {KeyForward, 0, 0}, {KeyJoin, 0, 0}, {KeyCommitted, 0, 0}}
 }
 
 // Highest is the highest version of a key that both sides speak, false if there is none.
