@@ -6,7 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"ottla/controller/decide"
+	"ottla/controller/liveness"
 	"ottla/controller/quorum"
 	"ottla/controller/record"
 	"ottla/log"
@@ -26,8 +26,8 @@ type Options struct {
 	Join bool
 	// Govern has this node, when it leads, make registered controllers members of the quorum, and raise the format of records.
 	Govern bool
-	// Sessions tells decisions which brokers are alive; nil: nobody knows. It is used on Run's goroutine.
-	Sessions decide.Sessions
+	// Liveness keeps the sessions of brokers while this node leads; nil: nobody knows who is alive. It belongs to Run's goroutine.
+	Liveness *liveness.Machine
 	// Send sends messages to other members; it must not block, and may lose them. Nil: there are no others. What comes from them is for Receive.
 	Send func([]*quorum.Message)
 	// Forward has the leader decide a request, and calls done once, when this node's image has what was decided. It must not block. Nil: a node that does not lead refuses.

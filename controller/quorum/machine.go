@@ -62,6 +62,7 @@ type Machine struct {
 	heard      hearing
 	succession succession
 	review     review
+	sessions   sessions
 }
 
 // submission is a request that is to be decided.
@@ -174,6 +175,8 @@ func (q *Machine) Ready(now time.Time) (Ready, error) {
 			return Ready{}, err
 		}
 		q.askCommit()
+		q.keepSessions()
+		q.fenceExpired()
 		q.decideWaiting()
 		q.askConfirmation()
 		q.endJoint()
@@ -189,11 +192,19 @@ func (q *Machine) Ready(now time.Time) (Ready, error) {
 	return rd, nil
 }
 
-// Deadline is when Expire wants to be called; zero for never. A sole voter has nobody to wait for.
-func (q *Machine) Deadline() time.Time { return q.tick }
+// Deadline is when Expire wants to be called; zero for never. A sole voter has nobody to wait for but brokers.
+func (q *Machine) Deadline() time.Time {
+	at := q.sessionsEnd()
+	if at.IsZero() || !q.tick.IsZero() && q.tick.Before(at) {
+		return q.tick
+	}
+	return at
+}
 
-// Expire tells raft that time has passed. Ticks that were missed, because the process slept or the disk did, are not made up for: who was away too long has no say in who is to lead.
+// Expire tells raft, and who keeps the sessions of brokers, that time has passed. Ticks that were missed, because the process slept or the disk did, are not made up for: who was away too
+// long has no say in who is to lead.
 func (q *Machine) Expire(now time.Time) {
+	q.expireSessions(now)
 	if q.tick.IsZero() || now.Before(q.tick) {
 		return
 	}

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"ottla/controller/decide"
 	"ottla/controller/image"
+	"ottla/controller/liveness"
 	"ottla/controller/raftlog"
 	"ottla/controller/record"
 	"ottla/protocol"
@@ -29,8 +29,9 @@ type Options struct {
 	// Govern has the leader look after the members: who is registered as a controller becomes one (members.go), and records are written in the newest format that all nodes read.
 	// Without it, members change by ChangeMembers and by requests only.
 	Govern bool
-	// Sessions tells decisions which brokers are alive; nil: nobody knows.
-	Sessions decide.Sessions
+	// Liveness keeps the sessions of brokers while this node leads: the machine tells it of leaderships and decisions, and fences whom it finds silent. Nil: nobody knows who is alive.
+	// It belongs to the machine.
+	Liveness *liveness.Machine
 
 	// Features are finalized when the cluster is founded: name to level.
 	Features map[string]int16

@@ -88,18 +88,29 @@ func (q *Machine) decideOne(s *submission) {
 		}
 		return
 	}
-	env := decide.Env{
-		At: protocol.Offset(q.lastIndex + 1), Static: q.o.Static, Rand: q.o.Rand, NewTopicID: q.o.NewTopicID, Sessions: q.o.Sessions, Voter: q.isVoter,
-	}
-	outcome, err := decide.Decide(env, q.speculative, q.now, s.principal, s.request)
+	outcome, err := decide.Decide(q.env(), q.speculative, q.now, s.principal, s.request)
 	p := pending{reply: outcome.Reply, err: err, done: s.done}
-	if err != nil || len(outcome.Records) == 0 {
+	switch {
+	case err != nil:
 		q.park(p)
-		return
+	case len(outcome.Records) == 0:
+		q.noteDecided(protocol.NoOffset, s.request, outcome.Reply)
+		q.park(p)
+	default:
+		if err := q.proposeAll(p, outcome.Records, outcome.Divisible); err != nil {
+			s.done(nil, err)
+			return
+		}
+		q.noteDecided(protocol.Offset(q.lastIndex), s.request, outcome.Reply)
 	}
-	if err := q.proposeAll(p, outcome.Records, outcome.Divisible); err != nil {
-		s.done(nil, err)
+}
+
+func (q *Machine) env() decide.Env {
+	env := decide.Env{At: protocol.Offset(q.lastIndex + 1), Static: q.o.Static, Rand: q.o.Rand, NewTopicID: q.o.NewTopicID, Voter: q.isVoter}
+	if q.o.Liveness != nil {
+		env.Sessions = q.o.Liveness
 	}
+	return env
 }
 
 // park has p, which needs no entry of its own, answered when everything decided before it is committed.
@@ -210,6 +221,7 @@ func (q *Machine) dropSpeculation() {
 	dropped := q.pending
 	q.pending, q.inFlight = nil, 0
 	q.barrier = q.lastIndex
+	q.sessions.due = true
 	if q.speculative == nil || !sabotage.On(sabotage.KeepSpeculation) {
 		q.speculative = q.committed
 	}

@@ -41,6 +41,31 @@ func (w *network) send(from *node, m *pb.Message) {
 	}
 }
 
+// carry brings anything else from one node to another: what a broker asks of the leader, and the answer.
+func (w *network) carry(from, to *node, arrive func()) {
+	s := w.s
+	if from == to {
+		s.after(0, arrive)
+		return
+	}
+	copies := 1
+	if !s.healed && s.chance(s.plan.double) {
+		copies++
+	}
+	for range copies {
+		if w.cut[link{from.number, to.number}] > 0 || !s.healed && s.chance(s.plan.drop) {
+			continue
+		}
+		s.after(w.latency(), func() { w.arrive(from, to, arrive) })
+	}
+}
+
+func (w *network) arrive(from, to *node, arrive func()) {
+	if to.up && w.cut[link{from.number, to.number}] == 0 && !to.busy(func() { w.arrive(from, to, arrive) }) {
+		arrive()
+	}
+}
+
 func (w *network) latency() time.Duration {
 	s := w.s
 	d := s.plan.delay + time.Duration(s.dice.Int64N(int64(s.plan.jitter)))

@@ -41,7 +41,7 @@ var Rules = []Rule{
 	{"controller/raftlog", []string{"protocol", "log", "log/...", "controller/sabotage"}, "the raft log is a Kafka log"},
 	{"controller/kraft", []string{"protocol", "log", "log/..."}, "reads what Apache Kafka has left on disk: batches and names, and nothing of our own metadata"},
 	{"controller/sabotage", []string{"log/sabotage"}, "the names of bugs; the log's say how they are planted"},
-	{"controller/quorum", []string{"protocol", "protocol/config", "log", "log/...", "controller/record", "controller/image", "controller/decide", "controller/raftlog", "controller/sabotage"},
+	{"controller/quorum", []string{"protocol", "protocol/config", "log", "log/...", "controller/record", "controller/image", "controller/decide", "controller/liveness", "controller/raftlog", "controller/sabotage"},
 		"a machine: it knows no goroutine, clock or connection; its disk is the raft log"},
 	{"controller/liveness", []string{"protocol", "controller/image", "controller/decide"}, "a machine: it is told what was heard and what was decided; who asks brokers is not its business"},
 	{"controller/raftnet", []string{"protocol", "protocol/peer", "protocol/client"}, "carries messages: it knows members by raft id and address, and neither the machine nor the image"},
