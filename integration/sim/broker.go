@@ -76,7 +76,7 @@ func (b *broker) registration() kmsg.Request {
 	l := kmsg.NewBrokerRegistrationRequestListener()
 	l.Name, l.Host, l.Port = "PLAINTEXT", "node-"+strconv.Itoa(n.number), 9092
 	req.Listeners = append(req.Listeners, l)
-	req.LogDirs = append(req.LogDirs, directoryOf(n.raftID()))
+	req.LogDirs = append(req.LogDirs, n.directory())
 	f := kmsg.NewBrokerRegistrationRequestFeature()
 	f.Name, f.MinSupportedVersion, f.MaxSupportedVersion = record.Feature, record.MinLevel, record.MaxLevel
 	req.Features = append(req.Features, f)
@@ -85,10 +85,7 @@ func (b *broker) registration() kmsg.Request {
 
 func (b *broker) heartbeat() kmsg.Request {
 	req := kmsg.NewPtrBrokerHeartbeatRequest()
-	req.BrokerID, req.BrokerEpoch, req.WantShutdown, req.CurrentMetadataOffset = int32(b.n.id), int64(b.epoch), b.stopping, int64(protocol.NoOffset)
-	if img := b.n.controller.image; img != nil {
-		req.CurrentMetadataOffset = int64(img.Offset())
-	}
+	req.BrokerID, req.BrokerEpoch, req.WantShutdown, req.CurrentMetadataOffset = int32(b.n.id), int64(b.epoch), b.stopping, int64(b.n.applied())
 	return req
 }
 

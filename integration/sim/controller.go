@@ -19,6 +19,7 @@ import (
 type controller struct {
 	n       *node
 	store   *log.Store
+	log     *log.Log
 	storage *raftlog.Storage
 	machine *quorum.Machine
 	raftID  uint64
@@ -58,11 +59,11 @@ func openController(n *node) (*controller, error) {
 	}
 	config := log.DefaultConfig()
 	config.SegmentBytes, config.IndexIntervalBytes, config.RetentionMs, config.RetentionBytes = n.s.plan.segmentBytes, 512, -1, -1
-	l, err := c.store.Open(protocol.TopicPartition{Topic: "__cluster_metadata"}, protocol.MetadataTopicID, config, log.NopObserver{})
+	c.log, err = c.store.Open(protocol.TopicPartition{Topic: "__cluster_metadata"}, protocol.MetadataTopicID, config, log.NopObserver{})
 	if err != nil {
 		return nil, err
 	}
-	c.storage, err = raftlog.Open(raftlog.Options{Log: l, FS: c.store.FS(), Dir: n.quorumDir(), Logger: quiet})
+	c.storage, err = raftlog.Open(raftlog.Options{Log: c.log, FS: c.store.FS(), Dir: n.quorumDir(), Logger: quiet})
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,8 @@ type network struct {
 	s    *simulation
 	cut  map[link]int // how many cuts there are of this direction
 	home map[uint64]*node
+	// watch, if not nil, is shown every message of the quorum.
+	watch func(*pb.Message)
 }
 
 // link is a direction, by the numbers of the nodes.
@@ -24,6 +26,9 @@ func newNetwork(s *simulation) network {
 func (w *network) send(from *node, m *pb.Message) {
 	s := w.s
 	s.cover.Sent++
+	if w.watch != nil {
+		w.watch(m)
+	}
 	to := w.home[m.GetTo()]
 	if to == nil || w.cut[link{from.number, to.number}] > 0 || !s.healed && s.chance(s.plan.drop) {
 		s.cover.Dropped++

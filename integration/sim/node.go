@@ -27,6 +27,28 @@ type node struct {
 	controller *controller // of this start, or of the last one
 	broker     *broker     // the same
 	promised   promises
+
+	// observes is what a node without a controller has applied; nil: it has one.
+	observes func() protocol.Offset
+}
+
+// applied is the offset of the image that the broker has.
+func (n *node) applied() protocol.Offset {
+	switch {
+	case n.observes != nil:
+		return n.observes()
+	case n.controller.image != nil:
+		return n.controller.image.Offset()
+	}
+	return protocol.NoOffset
+}
+
+// directory is the broker's log directory: the same for as long as it has its disk.
+func (n *node) directory() protocol.DirectoryID {
+	if n.observes != nil {
+		return directoryOf(uint64(n.number))
+	}
+	return directoryOf(n.raftID())
 }
 
 func (s *simulation) addNode() *node {

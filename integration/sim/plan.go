@@ -112,7 +112,7 @@ func newPlan(rng *rand.Rand) plan {
 		p.spare += 3 - p.nodes
 	}
 	p.governed = r.IntN(3) > 0
-	p.retires = p.governed && r.IntN(50) == 0
+	p.retires = p.governed && r.IntN(20) == 0
 	p.session, p.silent = r.duration(500*ms, 9*second), r.on()
 	p.oldFormat = p.governed && r.IntN(4) == 0
 	return p
