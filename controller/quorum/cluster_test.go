@@ -123,7 +123,7 @@ func (n *node) open() error {
 	n.shown, n.deltas = image.Empty(), 0
 	var sessions *liveness.Machine
 	if n.c.session > 0 {
-		sessions = liveness.New(n.c.session)
+		sessions = liveness.New(n.c.session, liveness.Self{ID: n.id, Incarnation: [16]byte{1, byte(n.id)}})
 	}
 	n.Machine, err = Open(Options{
 		Liveness: sessions,

@@ -23,7 +23,7 @@ func (q *Machine) keepSessions() {
 	switch {
 	case q.o.Liveness == nil || !q.mayDecide():
 	case s.term != q.term:
-		q.o.Liveness.Took(q.now, q.committed, q.o.NodeID)
+		q.o.Liveness.Took(q.now, q.committed)
 		*s = sessions{term: q.term}
 	case s.due:
 		q.o.Liveness.Published(q.now, q.committed)

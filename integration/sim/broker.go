@@ -18,11 +18,10 @@ import (
 
 // broker is a node's part as a broker, from one start to the next crash: it registers, and says again and again that it is alive. Its calls go to the leader by the network, and so do the answers.
 type broker struct {
-	n           *node
-	incarnation [16]byte
-	epoch       protocol.BrokerEpoch // noEpoch: not registered yet
-	stopping    bool
-	calls       int // an answer counts if it is that to the last one
+	n        *node
+	epoch    protocol.BrokerEpoch // noEpoch: not registered yet
+	stopping bool
+	calls    int // an answer counts if it is that to the last one
 }
 
 const noEpoch = protocol.BrokerEpoch(-1)
@@ -32,10 +31,15 @@ const beatsPerSession = 5
 
 func newBroker(n *node) *broker {
 	b := &broker{n: n, epoch: noEpoch}
-	binary.BigEndian.PutUint64(b.incarnation[:], n.raftID())
-	binary.BigEndian.PutUint64(b.incarnation[8:], uint64(n.starts))
 	n.s.after(n.s.about(n.s.plan.session/beatsPerSession), b.beat)
 	return b
+}
+
+// incarnation is the process that runs, or starts.
+func (n *node) incarnation() (id protocol.ID) {
+	binary.BigEndian.PutUint64(id[:], uint64(n.number)+1)
+	binary.BigEndian.PutUint64(id[8:], uint64(n.starts))
+	return id
 }
 
 func (b *broker) ended() bool { return b.n.broker != b || !b.n.up }
@@ -55,6 +59,7 @@ func (b *broker) beat() {
 	n.s.after(n.s.plan.session/beatsPerSession, b.beat)
 }
 
+// call asks the leader of now. The call may outlive the process that made it: a node may have passed it on for another.
 func (b *broker) call(k kind, body kmsg.Request) {
 	s := b.n.s
 	leader := s.client.leader()
@@ -72,7 +77,7 @@ func (b *broker) call(k kind, body kmsg.Request) {
 func (b *broker) registration() kmsg.Request {
 	n := b.n
 	req := kmsg.NewPtrBrokerRegistrationRequest()
-	req.Version, req.BrokerID, req.ClusterID, req.IncarnationID = 4, int32(n.id), clusterID, b.incarnation
+	req.Version, req.BrokerID, req.ClusterID, req.IncarnationID = 4, int32(n.id), clusterID, n.incarnation()
 	l := kmsg.NewBrokerRegistrationRequestListener()
 	l.Name, l.Host, l.Port = "PLAINTEXT", "node-"+strconv.Itoa(n.number), 9092
 	req.Listeners = append(req.Listeners, l)

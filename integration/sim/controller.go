@@ -69,7 +69,7 @@ func openController(n *node) (*controller, error) {
 	}
 	c.machine, err = quorum.Open(quorum.Options{
 		Storage: c.storage, NodeID: n.id, ClusterID: clusterID, Join: n.joins, Publish: c.publish, Govern: n.s.plan.governed, Features: n.s.plan.features(),
-		Liveness:   liveness.New(n.s.plan.session),
+		Liveness:   liveness.New(n.s.plan.session, liveness.Self{ID: n.id, Incarnation: n.incarnation()}),
 		NewTopicID: n.s.client.newTopicID, Rand: n.s.dice, Logger: quiet, Metrics: n.s.judge.metrics,
 		SnapshotEntries: n.s.plan.snapshotEntries, SnapshotBytes: 20 << 20,
 	})
