@@ -27,7 +27,6 @@ type observers struct {
 	all     []*observer
 	applied map[*node]uint64 // as far as waiting fetches were answered
 	raft    traffic          // between voters
-	beats   traffic          // heartbeats and their answers
 	fetches traffic          // fetches of metadata and their answers
 	delta   traffic          // of the latter: answers with entries
 }
@@ -275,12 +274,12 @@ func TestTheLossOfABroker(t *testing.T) {
 	o.pass(2 * time.Second)
 	const idle = 5
 	o.restart()
-	before := o.judge.end()
+	before, beats := o.judge.end(), o.cover.Asked
 	o.pass(idle * time.Second)
 	t.Logf("%d brokers, %d partitions of 3 replicas, 3 voters, everybody else reads the log of one of them; messages take 0.2 to 0.3 ms, a session is %v",
 		observedBrokers, img.PartitionCount(), o.plan.session)
-	t.Logf("idle, a second: %d entries, %d messages (%d bytes) of raft, %d (%d bytes) of fetches", (o.judge.end()-before)/idle, o.raft.messages/idle, o.raft.bytes/idle,
-		o.fetches.messages/idle, o.fetches.bytes/idle)
+	t.Logf("idle, a second: %d entries, %d heartbeats of %d bytes, %d messages (%d bytes) of raft, which confirm their answers, %d messages (%d bytes) of fetches", (o.judge.end()-before)/idle,
+		(o.cover.Asked-beats)/idle, sizeOf(o.all[0].broker.heartbeat()), o.raft.messages/idle, o.raft.bytes/idle, o.fetches.messages/idle, o.fetches.bytes/idle)
 
 	lost := o.all[len(o.all)/2]
 	held, led := 0, 0
