@@ -32,7 +32,7 @@ func (s *simulation) heal() {
 	for _, n := range s.nodes {
 		n.disk.heal()
 		n.slowUntil = 0
-		n.busyUntil = min(n.busyUntil, s.now)
+		n.wake()
 		if !n.up && !n.gone {
 			n.restartLater()
 		}
