@@ -268,7 +268,7 @@ func (j *judge) epochsGrow(c image.TopicChange) {
 
 // silence lets one broker say nothing any more when everything heals.
 func (s *simulation) silence() {
-	if !s.plan.silent {
+	if !s.plan.silent || len(s.nodes) == 1 { // nobody could lead in its place
 		return
 	}
 	n := s.nodes[s.dice.IntN(len(s.nodes))]

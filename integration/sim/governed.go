@@ -88,8 +88,11 @@ func (j *judge) answeredMembers(r *request, code int16, answered protocol.Offset
 		right = j.sometime(r.asked, answered, func(img *image.Image) bool { return registeredAs(img, r.raftID) })
 	case code == 0 && r.kind == promote, code == kerr.DuplicateVoter.Code:
 		right = j.sometimeMembers(r.asked, answered, votes)
-	case code == 0 && r.kind == demote, code == kerr.VoterNotFound.Code:
+	case code == 0 && r.kind == demote:
 		right = j.sometimeMembers(r.asked, answered, func(m *members) bool { return !votes(m) })
+	case code == kerr.VoterNotFound.Code: // or its node has another disk by now
+		right = j.sometimeMembers(r.asked, answered, func(m *members) bool { return !votes(m) }) ||
+			j.sometime(r.asked, answered, func(img *image.Image) bool { return !registeredAs(img, r.raftID) })
 	case code == kerr.RequestTimedOut.Code, code == kerr.InvalidRequest.Code && r.kind != enlist: // the members are changing, or the node is not ready
 	case code == kerr.UnsupportedVersion.Code && r.kind == enlist: // the format's level may be raised later
 		right = j.sometime(r.asked, answered, func(img *image.Image) bool { return img.MetadataLevel() < record.MaxLevel })
