@@ -14,6 +14,7 @@ import (
 	"ottla/controller"
 	"ottla/controller/decide"
 	"ottla/controller/image"
+	"ottla/controller/liveness"
 	"ottla/log"
 	"ottla/log/purgatory"
 	"ottla/protocol"
@@ -117,7 +118,7 @@ func (n *Node) openController(context.Context) error {
 		return err
 	}
 	n.controller, err = controller.Open(controller.Options{Log: metadata, FS: n.FS, Dir: path.Join(n.dirs[0], quorumFolder), NodeID: n.id, ClusterID: n.clusterID,
-		Join: n.mustJoin, Govern: true, MaxReplicas: maxReplicas, Session: ms(n.values(), "broker.session.timeout.ms"), Features: decide.Founding(), Send: n.peers.transport.Send, Forward: n.peers.forward,
+		Join: n.mustJoin, Govern: true, MaxReplicas: maxReplicas, Liveness: liveness.New(n.broker.session(), liveness.Self{ID: n.id, Incarnation: n.broker.incarnation}), Features: decide.Founding(), Send: n.peers.transport.Send, Forward: n.peers.forward,
 		LeaderChanged: n.peers.leaderChanged, Published: n.peers.published, Static: n.Properties, Defaults: foundingDefaults, Logger: n.Logger, Metrics: n.metrics.controller})
 	if err != nil {
 		return err

@@ -57,7 +57,7 @@ func Open(o Options) (*Controller, error) {
 	c.machine, err = quorum.Open(quorum.Options{
 		Storage: c.storage, NodeID: o.NodeID, ClusterID: o.ClusterID, Publish: c.publish, Features: o.Features, Defaults: o.Defaults, Founding: o.Founding, Static: o.Static,
 		NewTopicID: protocol.NewID, Rand: o.Rand, Logger: o.Logger, Metrics: o.Metrics, SnapshotEntries: o.SnapshotEntries, SnapshotBytes: o.SnapshotBytes,
-		Join: o.Join, Govern: o.Govern, Session: o.Session, MaxReplicas: o.MaxReplicas,
+		Join: o.Join, Govern: o.Govern, Liveness: o.Liveness, MaxReplicas: o.MaxReplicas,
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open metadata: %w", err), c.storage.Close())

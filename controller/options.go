@@ -3,10 +3,10 @@ package controller
 import (
 	"log/slog"
 	"math/rand/v2"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"ottla/controller/liveness"
 	"ottla/controller/quorum"
 	"ottla/controller/record"
 	"ottla/log"
@@ -26,8 +26,8 @@ type Options struct {
 	Join bool
 	// Govern has this node, when it leads, make registered controllers members of the quorum, and raise the format of records.
 	Govern bool
-	// Session is for how long a broker may be silent before the leader takes it out of service. Zero: for ever, and nobody knows who is alive.
-	Session time.Duration
+	// Liveness keeps the sessions of brokers while this node leads; nil: nobody knows who is alive. It belongs to Run's goroutine.
+	Liveness *liveness.Machine
 	// Send sends messages to other members; it must not block, and may lose them. Nil: there are no others. What comes from them is for Receive.
 	Send func([]*quorum.Message)
 	// Forward has the leader decide a request, and calls done once, when this node's image has what was decided. It must not block. Nil: a node that does not lead refuses.

@@ -13,7 +13,7 @@ func (m *Machine) Decided(now time.Time, offset protocol.Offset, req kmsg.Reques
 	switch req := req.(type) {
 	case *kmsg.BrokerRegistrationRequest:
 		if resp, ok := resp.(*kmsg.BrokerRegistrationResponse); ok && resp.ErrorCode == 0 {
-			m.registered(now, Broker{protocol.BrokerID(req.BrokerID), protocol.BrokerEpoch(resp.BrokerEpoch)})
+			m.registered(now, Broker{protocol.BrokerID(req.BrokerID), protocol.BrokerEpoch(resp.BrokerEpoch)}, req.IncarnationID)
 		}
 	case *kmsg.BrokerHeartbeatRequest:
 		if resp, ok := resp.(*kmsg.BrokerHeartbeatResponse); ok && resp.ErrorCode == 0 {
@@ -22,9 +22,9 @@ func (m *Machine) Decided(now time.Time, offset protocol.Offset, req kmsg.Reques
 	}
 }
 
-func (m *Machine) registered(now time.Time, b Broker) {
+func (m *Machine) registered(now time.Time, b Broker, incarnation protocol.ID) {
 	if s := m.sessions[b.ID]; s == nil || s.epoch != b.Epoch {
-		m.begin(now, b.ID, b.Epoch)
+		m.begin(now, b.ID, b.Epoch, incarnation)
 	}
 	m.Heard(now, b, protocol.NoOffset)
 }

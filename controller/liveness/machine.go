@@ -15,7 +15,7 @@ const fastEvery = 10 * time.Second
 // Machine keeps the sessions of brokers. It belongs to the goroutine that drives the quorum. Times are of one clock that does not go back.
 type Machine struct {
 	session  time.Duration
-	self     protocol.BrokerID
+	self     Self
 	image    *image.Image // the newest that was published
 	sessions map[protocol.BrokerID]*session
 	fast     map[protocol.BrokerID]time.Time // when a broker was last fenced because it is gone
@@ -28,8 +28,8 @@ type session struct {
 	epoch protocol.BrokerEpoch
 	until time.Time // when it is over, or when fencing is asked for again
 	over  bool
-	// heard says that the incarnation was heard of by this process.
-	heard bool
+	// incarnation is the process that registered.
+	incarnation protocol.ID
 	// applied is the metadata offset that the broker has applied.
 	applied protocol.Offset
 	// handover is the offset of what last moved leaderships away from the broker in its controlled shutdown; NoOffset: it is in none.
@@ -42,15 +42,20 @@ type Broker struct {
 	Epoch protocol.BrokerEpoch
 }
 
-// New makes a machine with sessions of the given length (broker.session.timeout.ms). It knows nobody before Took.
-func New(length time.Duration) *Machine {
-	return &Machine{session: length, self: protocol.NoBroker, image: image.Empty(), sessions: map[protocol.BrokerID]*session{}, fast: map[protocol.BrokerID]time.Time{}}
+// Self is the broker of this very process.
+type Self struct {
+	ID          protocol.BrokerID
+	Incarnation protocol.ID
 }
 
-// Took begins a leadership of the broker self: every registered broker gets one full session, whatever was known of it before.
-// The broker of this very process does not expire; an earlier incarnation of it is not alive.
-func (m *Machine) Took(now time.Time, img *image.Image, self protocol.BrokerID) {
-	m.self = self
+// New makes a machine with sessions of the given length (broker.session.timeout.ms). It knows nobody before Took.
+func New(length time.Duration, self Self) *Machine {
+	return &Machine{session: length, self: self, image: image.Empty(), sessions: map[protocol.BrokerID]*session{}, fast: map[protocol.BrokerID]time.Time{}}
+}
+
+// Took begins a leadership: every registered broker gets one full session, whatever was known of it before.
+// The broker of this very process does not expire; an earlier incarnation of it is not alive, even if a call of it has only come now.
+func (m *Machine) Took(now time.Time, img *image.Image) {
 	clear(m.sessions)
 	m.Published(now, img)
 }
@@ -62,7 +67,7 @@ func (m *Machine) Published(now time.Time, img *image.Image) {
 	for _, b := range img.Brokers() {
 		s := m.sessions[b.ID]
 		if s == nil || s.epoch != b.Epoch && int64(s.epoch) <= int64(img.Offset()) {
-			s = m.begin(now, b.ID, b.Epoch)
+			s = m.begin(now, b.ID, b.Epoch, b.Incarnation)
 		}
 		if s.epoch == b.Epoch && b.InControlledShutdown && s.handover == protocol.NoOffset {
 			s.handover = img.Offset() // what moved them is no later
@@ -75,8 +80,8 @@ func (m *Machine) Published(now time.Time, img *image.Image) {
 	}
 }
 
-func (m *Machine) begin(now time.Time, id protocol.BrokerID, epoch protocol.BrokerEpoch) *session {
-	s := &session{epoch: epoch, until: now.Add(m.session), applied: protocol.NoOffset, handover: protocol.NoOffset}
+func (m *Machine) begin(now time.Time, id protocol.BrokerID, epoch protocol.BrokerEpoch, incarnation protocol.ID) *session {
+	s := &session{epoch: epoch, incarnation: incarnation, until: now.Add(m.session), applied: protocol.NoOffset, handover: protocol.NoOffset}
 	m.sessions[id] = s
 	return s
 }
@@ -87,14 +92,14 @@ func (m *Machine) Heard(now time.Time, b Broker, applied protocol.Offset) {
 	if s == nil || s.epoch != b.Epoch {
 		return
 	}
-	s.until, s.over, s.heard = now.Add(m.session), false, true
+	s.until, s.over = now.Add(m.session), false
 	s.applied = max(s.applied, applied)
 }
 
 // Lost says that the process of an incarnation is known to be gone, not only silent: connections to it are refused. It expires at once, unless this broker did lately.
 func (m *Machine) Lost(now time.Time, b Broker) {
 	s := m.sessions[b.ID]
-	if s == nil || s.epoch != b.Epoch || s.over || b.ID == m.self {
+	if s == nil || s.epoch != b.Epoch || s.over || b.ID == m.self.ID {
 		return
 	}
 	if last, ok := m.fast[b.ID]; ok && now.Sub(last) < fastEvery {
@@ -116,7 +121,7 @@ func (m *Machine) Deadline() (first time.Time) {
 
 // waits tells whether something is to happen when s is over: its end, or fencing that did not come about.
 func (m *Machine) waits(id protocol.BrokerID, s *session) bool {
-	return id != m.self && (!s.over || !m.fenced(id, s))
+	return id != m.self.ID && (!s.over || !m.fenced(id, s))
 }
 
 // fenced tells whether the image shows this very incarnation out of service.
@@ -149,7 +154,7 @@ func (m *Machine) Expire(now time.Time) (fence []Broker) {
 // Alive implements decide.Sessions. Who was not heard of since this leadership began may be alive, but for a predecessor of this very process.
 func (m *Machine) Alive(id protocol.BrokerID) bool {
 	s := m.sessions[id]
-	return s != nil && !s.over && (s.heard || id != m.self)
+	return s != nil && !s.over && (id != m.self.ID || s.incarnation == m.self.Incarnation)
 }
 
 // Followed implements decide.Sessions. It is false for as long as it is not known.

@@ -32,14 +32,17 @@ func fencing(img *image.Image, id int32, fenced, stopping bool) *image.Image {
 	return next
 }
 
+// ownIncarnation is that of the process of broker 1 in the cluster of three, which would be the next to register.
+var ownIncarnation = protocol.ID{15: 3}
+
 // three is a cluster of brokers 1, 2 and 3 with the epochs 0, 1 and 2; 1 is the controller's.
 func three() (*Machine, *image.Image) {
 	img := image.Empty()
 	for id := range int32(3) {
 		img = registered(img, id+1)
 	}
-	m := New(length)
-	m.Took(at(0), img, 1)
+	m := New(length, Self{ID: 1, Incarnation: ownIncarnation})
+	m.Took(at(0), img)
 	return m, img
 }
 
@@ -71,7 +74,7 @@ func alive(t *testing.T, m *Machine, want ...protocol.BrokerID) {
 }
 
 func TestNobodyIsKnownBeforeTook(t *testing.T) {
-	m := New(length)
+	m := New(length, Self{ID: 1})
 	if !m.Deadline().IsZero() || m.Expire(at(0)) != nil || m.Alive(1) || m.Followed(1) {
 		t.Fatal("somebody is")
 	}
@@ -83,7 +86,7 @@ func TestANewLeaderGivesOneFullSession(t *testing.T) {
 	m.Heard(at(1500), Broker{2, 1}, 0)
 	deadline(t, m, 2000)
 	expect(t, m, 1999)
-	m.Took(at(1999), img, 1)
+	m.Took(at(1999), img)
 	deadline(t, m, 3999)
 	expect(t, m, 3999, Broker{2, 1}, Broker{3, 2})
 	alive(t, m)
@@ -91,9 +94,12 @@ func TestANewLeaderGivesOneFullSession(t *testing.T) {
 
 func TestTheControllersOwnBrokerDoesNotExpire(t *testing.T) {
 	m, img := three()
-	m.Heard(at(10), Broker{1, 0}, 0)
+	reg, done := kmsg.NewPtrBrokerRegistrationRequest(), kmsg.NewPtrBrokerRegistrationResponse()
+	reg.BrokerID, reg.IncarnationID, done.BrokerEpoch = 1, ownIncarnation, 3
+	m.Decided(at(10), 3, reg, done)
+	img = registered(img, 1)
 	alive(t, m, 1, 2, 3)
-	m.Lost(at(20), Broker{1, 0})
+	m.Lost(at(20), Broker{1, 3})
 	expect(t, m, 2000, Broker{2, 1}, Broker{3, 2})
 	img = fencing(fencing(img, 2, true, false), 3, true, false)
 	m.Published(at(2001), img)
@@ -102,6 +108,17 @@ func TestTheControllersOwnBrokerDoesNotExpire(t *testing.T) {
 	}
 	expect(t, m, 100_000)
 	alive(t, m, 1)
+}
+
+// TestACallOfAnEarlierProcessIsNoSignOfLife: a node leads that was started anew, and what its earlier process asked for comes late, by way of another node.
+func TestACallOfAnEarlierProcessIsNoSignOfLife(t *testing.T) {
+	m, _ := three()
+	reg, done := kmsg.NewPtrBrokerRegistrationRequest(), kmsg.NewPtrBrokerRegistrationResponse()
+	reg.BrokerID, reg.IncarnationID, done.BrokerEpoch = 1, protocol.ID{15: 100}, 3
+	m.Decided(at(10), 3, reg, done)
+	alive(t, m, 2, 3)
+	m.Decided(at(20), protocol.NoOffset, heartbeat(Broker{1, 3}, 3, false), kmsg.NewPtrBrokerHeartbeatResponse())
+	alive(t, m, 2, 3)
 }
 
 func TestFencingThatDidNotComeAboutIsAskedForAgain(t *testing.T) {
@@ -214,7 +231,7 @@ func TestFollowed(t *testing.T) {
 
 	// A new leader does not know what moved what: everything up to its image did.
 	m, _ = three()
-	m.Took(at(0), img, 1)
+	m.Took(at(0), img)
 	beat(Broker{1, 0}, 2, false, protocol.NoOffset)
 	beat(Broker{3, 2}, 3, false, protocol.NoOffset)
 	followed(false)

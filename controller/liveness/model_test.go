@@ -25,7 +25,7 @@ func TestSessionsAgainstHistory(t *testing.T) {
 		for id := range int32(4) {
 			img = registered(img, id+1)
 		}
-		m := New(length)
+		m := New(length, Self{ID: 1})
 		var history []sign
 		everybody := func(ms int) {
 			for _, b := range img.Brokers() {
@@ -34,7 +34,7 @@ func TestSessionsAgainstHistory(t *testing.T) {
 				}
 			}
 		}
-		m.Took(at(0), img, 1)
+		m.Took(at(0), img)
 		everybody(0)
 		const session = int(length / time.Millisecond)
 		fast := map[protocol.BrokerID]int{}

@@ -43,7 +43,7 @@ func (q *Machine) apply(e *pb.Entry) error {
 	}
 	q.snapshot.bytes += int64(len(e.GetData()))
 	q.noteRegistered(delta)
-	q.noteBrokers(delta)
+	q.sessions.due = q.sessions.due || len(delta.Brokers) > 0
 	q.publish(delta)
 	q.answer()
 	return nil

@@ -87,6 +87,9 @@ func (g *roster) adding(id uint64, candidates []uint64, want int, key string) ([
 			return []Change{{id, Voter}, g.instead(m)}, nil
 		}
 	}
+	if !g.knowsVoters() {
+		return nil, protocol.Errorf(kerr.RequestTimedOut, "New voter %s has to wait until every voter is registered", key)
+	}
 	others := slices.DeleteFunc(candidates, func(other uint64) bool { return other == id })
 	switch {
 	case len(voters) >= want:

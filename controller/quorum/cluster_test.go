@@ -15,6 +15,7 @@ import (
 
 	"ottla/controller/decide"
 	"ottla/controller/image"
+	"ottla/controller/liveness"
 	"ottla/controller/raftlog"
 	"ottla/log"
 	"ottla/log/vfs"
@@ -34,7 +35,7 @@ type cluster struct {
 	entries uint64
 	// govern has the leader look after the members.
 	govern bool
-	// session is that of brokers, of those that are opened next; zero: they do not expire.
+	// session is how long a broker may be silent; 0: nobody keeps sessions.
 	session time.Duration
 	// watching is called after every tick.
 	watching func()
@@ -120,11 +121,16 @@ func (n *node) open() error {
 		return err
 	}
 	n.shown, n.deltas = image.Empty(), 0
+	var sessions *liveness.Machine
+	if n.c.session > 0 {
+		sessions = liveness.New(n.c.session, liveness.Self{ID: n.id, Incarnation: [16]byte{1, byte(n.id)}})
+	}
 	n.Machine, err = Open(Options{
-		Storage: storage, NodeID: n.id, ClusterID: "the-cluster", Join: n.join, Govern: n.c.govern, Features: decide.Founding(),
+		Liveness: sessions,
+		Storage:  storage, NodeID: n.id, ClusterID: "the-cluster", Join: n.join, Govern: n.c.govern, Features: decide.Founding(),
 		Publish:    func(img *image.Image, _ *image.Delta) { n.shown, n.deltas = img, n.deltas+1 },
 		NewTopicID: protocol.NewID, Rand: rand.New(rand.NewPCG(1, uint64(n.id))), Logger: quiet, Metrics: NewMetrics(nil),
-		Session: n.c.session, SnapshotEntries: n.c.entries, SnapshotBytes: 20 << 20,
+		SnapshotEntries: n.c.entries, SnapshotBytes: 20 << 20,
 	})
 	if err == nil {
 		n.raftID = n.RaftID()

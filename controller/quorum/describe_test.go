@@ -74,9 +74,9 @@ func TestDescribeAlone(t *testing.T) {
 		t.Errorf("%+v", resp)
 	}
 	c.expectDescribed("1 voter leads fresh fresh")
-	c.broker(1)
+	c.registerBroker(c.nodes[0])
 	resp, p = c.describe()
-	if p.CurrentVoters[0].ReplicaDirectoryID == [16]byte{} || len(resp.Nodes) != 1 || resp.Nodes[0].NodeID != 1 || resp.Nodes[0].Listeners[0].Host != "host" {
+	if p.CurrentVoters[0].ReplicaDirectoryID == [16]byte{} || len(resp.Nodes) != 1 || resp.Nodes[0].NodeID != 1 || resp.Nodes[0].Listeners[0].Host != "localhost" {
 		t.Errorf("as a broker: %+v", resp)
 	}
 	c.register(c.nodes[0])

@@ -86,7 +86,7 @@ type Ready struct {
 //
 // Errors: ErrOtherCluster; those of the storage.
 func Open(o Options) (*Machine, error) {
-	q := &Machine{o: o, storage: o.Storage, committed: image.Empty(), conf: &pb.ConfState{}, catchUp: newCatchUp(), questions: newQuestions(), shipped: make(shipments), sessions: newSessions(o.Session)}
+	q := &Machine{o: o, storage: o.Storage, committed: image.Empty(), conf: &pb.ConfState{}, catchUp: newCatchUp(), questions: newQuestions(), shipped: make(shipments)}
 	q.o.setDefaults()
 	if err := q.begin(); err != nil {
 		return nil, err
@@ -179,7 +179,8 @@ func (q *Machine) Ready(now time.Time) (Ready, error) {
 		}
 		q.askCommit()
 		q.askQuestions()
-		q.beginSessions()
+		q.keepSessions()
+		q.fenceExpired()
 		q.decideWaiting()
 		q.askConfirmation()
 		q.endJoint()
@@ -197,14 +198,15 @@ func (q *Machine) Ready(now time.Time) (Ready, error) {
 
 // Deadline is when Expire wants to be called; zero for never. A sole voter has nobody to wait for but brokers.
 func (q *Machine) Deadline() time.Time {
-	at := q.sessionsDeadline()
+	at := q.sessionsEnd()
 	if at.IsZero() || !q.tick.IsZero() && q.tick.Before(at) {
 		return q.tick
 	}
 	return at
 }
 
-// Expire tells raft that time has passed, and ends the sessions of brokers that are over. Ticks that were missed, because the process slept or the disk did, are not made up for: who was away too long has no say in who is to lead.
+// Expire tells raft, and who keeps the sessions of brokers, that time has passed. Ticks that were missed, because the process slept or the disk did, are not made up for: who was away too
+// long has no say in who is to lead.
 func (q *Machine) Expire(now time.Time) {
 	q.expireSessions(now)
 	if q.tick.IsZero() || now.Before(q.tick) {

@@ -173,6 +173,11 @@ func (g *roster) instead(m *Member) Change {
 	return Change{m.RaftID, Learner}
 }
 
+// knowsVoters tells whether every voter is registered. Before that none are added: one that is known only later, as a founder's registration may be, would be taken for lost by the next leader.
+func (g *roster) knowsVoters() bool {
+	return !slices.ContainsFunc(g.voters(), func(m *Member) bool { return g.registered(m.RaftID) == nil })
+}
+
 func (g *roster) replaceLost() []Change {
 	candidates := g.candidates()
 	if len(candidates) == 0 {
@@ -209,7 +214,7 @@ func (g *roster) grow(want int) func() []Change {
 	return func() (changes []Change) {
 		voters, candidates := len(g.voters()), g.candidates()
 		step := pair(voters)
-		if voters+step > want || len(candidates) < step {
+		if voters+step > want || len(candidates) < step || !g.knowsVoters() {
 			return nil
 		}
 		for _, id := range candidates[:step] {

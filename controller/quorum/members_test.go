@@ -33,6 +33,7 @@ func TestPlan(t *testing.T) {
 		{"not before both have the log", "101v 102l 103l~", "101 102 103", 3, ""},
 		{"nor while one is away", "101v 102l? 103l", "101 102 103", 3, ""},
 		{"one is enough for who says so", "101v 102l 103l", "101 102 103", 1, ""},
+		{"not while a voter is not registered", "101v 102l 103l", "102 103", 3, ""},
 		{"a fourth learns", "101v 102v 103v", "101 102 103 104", 3, "104: learner"},
 		{"and stays a learner", "101v 102v 103v 104l 105l", "101 102 103 104 105", 3, ""},
 		{"never four", "101v 102v 103v 104l", "101 102 103 104", 5, ""},

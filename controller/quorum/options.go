@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ottla/controller/image"
+	"ottla/controller/liveness"
 	"ottla/controller/raftlog"
 	"ottla/controller/record"
 	"ottla/protocol"
@@ -28,8 +29,9 @@ type Options struct {
 	// Govern has the leader look after the members: who is registered as a controller becomes one (members.go), and records are written in the newest format that all nodes read.
 	// Without it, members change by ChangeMembers and by requests only.
 	Govern bool
-	// Session is for how long a broker may be silent before the leader takes it out of service (broker.session.timeout.ms). Zero: for ever, and nobody knows who is alive.
-	Session time.Duration
+	// Liveness keeps the sessions of brokers while this node leads: the machine tells it of leaderships and decisions, and fences whom it finds silent. Nil: nobody knows who is alive.
+	// It belongs to the machine.
+	Liveness *liveness.Machine
 
 	// MaxReplicas is decide.Env's.
 	MaxReplicas int

@@ -56,26 +56,27 @@ func (q *Machine) decideOne(s *submission) {
 	}
 	outcome, err := decide.Decide(q.env(), q.speculative, q.now, s.principal, s.request)
 	p := pending{reply: outcome.Reply, err: err, done: s.done}
-	if err != nil || len(outcome.Records) == 0 {
-		if err == nil {
-			q.noteDecided(protocol.NoOffset, s.request, outcome.Reply)
-		}
+	switch {
+	case err != nil:
 		q.park(p)
-		return
+	case len(outcome.Records) == 0:
+		q.noteDecided(protocol.NoOffset, s.request, outcome.Reply)
+		q.park(p)
+	default:
+		if err := q.proposeAll(p, outcome.Records, outcome.Divisible); err != nil {
+			s.done(nil, err)
+			return
+		}
+		q.noteDecided(protocol.Offset(q.lastIndex), s.request, outcome.Reply)
 	}
-	at := protocol.Offset(q.lastIndex + 1)
-	if err := q.proposeAll(p, outcome.Records, outcome.Divisible); err != nil {
-		s.done(nil, err)
-		return
-	}
-	q.noteDecided(at, s.request, outcome.Reply)
 }
 
-// env is what a decision needs to know now.
 func (q *Machine) env() decide.Env {
-	return decide.Env{
-		At: protocol.Offset(q.lastIndex + 1), Static: q.o.Static, Rand: q.o.Rand, NewTopicID: q.o.NewTopicID, Sessions: q.sessions.known(), Voter: q.isVoter, MaxReplicas: q.o.MaxReplicas,
+	env := decide.Env{At: protocol.Offset(q.lastIndex + 1), Static: q.o.Static, Rand: q.o.Rand, NewTopicID: q.o.NewTopicID, Voter: q.isVoter, MaxReplicas: q.o.MaxReplicas}
+	if q.o.Liveness != nil {
+		env.Sessions = q.o.Liveness
 	}
+	return env
 }
 
 // park has p, which needs no entry of its own, answered when everything decided before it is committed.
@@ -186,6 +187,7 @@ func (q *Machine) dropSpeculation() {
 	dropped := q.pending
 	q.pending, q.inFlight = nil, 0
 	q.barrier = q.lastIndex
+	q.sessions.due = true
 	if q.speculative == nil || !sabotage.On(sabotage.KeepSpeculation) {
 		q.speculative = q.committed
 	}

@@ -10,80 +10,107 @@ import (
 	"ottla/protocol"
 )
 
-// broker registers one that runs nowhere, and brings it into service.
-func (c *cluster) broker(id int32) (epoch int64) {
+// registerBroker has a node's broker registered.
+func (c *cluster) registerBroker(n *node) protocol.BrokerEpoch {
 	c.t.Helper()
 	req := kmsg.NewPtrBrokerRegistrationRequest()
-	req.Version, req.BrokerID, req.ClusterID, req.IncarnationID = 4, id, "the-cluster", protocol.NewID()
+	req.Version, req.BrokerID, req.ClusterID, req.IncarnationID = 4, int32(n.id), "the-cluster", [16]byte{1, byte(n.id)}
 	l := kmsg.NewBrokerRegistrationRequestListener()
-	l.Name, l.Host, l.Port = "PLAINTEXT", "host", 9092
-	req.Listeners = append(req.Listeners, l)
+	l.Name, l.Host, l.Port = "PLAINTEXT", "localhost", 9092
+	req.Listeners, req.LogDirs = append(req.Listeners, l), append(req.LogDirs, [16]byte{2, byte(n.id)})
 	f := kmsg.NewBrokerRegistrationRequestFeature()
-	f.Name, f.MinSupportedVersion, f.MaxSupportedVersion = record.Feature, 1, 2
-	req.Features, req.LogDirs = append(req.Features, f), [][16]byte{protocol.NewID()}
+	f.Name, f.MinSupportedVersion, f.MaxSupportedVersion = record.Feature, record.MinLevel, record.MaxLevel
+	req.Features = append(req.Features, f)
 	r := c.request(req).(*kmsg.BrokerRegistrationResponse)
 	if r.ErrorCode != 0 {
-		c.t.Fatalf("broker %d is not registered: %d", id, r.ErrorCode)
+		c.t.Fatalf("broker %d is not registered: %d", n.id, r.ErrorCode)
 	}
-	c.heartbeat(id, r.BrokerEpoch)
-	return r.BrokerEpoch
+	return protocol.BrokerEpoch(r.BrokerEpoch)
 }
 
-func (c *cluster) heartbeat(id int32, epoch int64) {
+func (c *cluster) beat(n *node, epoch protocol.BrokerEpoch) {
 	c.t.Helper()
 	req := kmsg.NewPtrBrokerHeartbeatRequest()
-	req.BrokerID, req.BrokerEpoch, req.CurrentMetadataOffset = id, epoch, int64(c.leader().shown.Offset())
+	req.BrokerID, req.BrokerEpoch, req.CurrentMetadataOffset = int32(n.id), int64(epoch), int64(n.shown.Offset())
 	if r := c.request(req).(*kmsg.BrokerHeartbeatResponse); r.ErrorCode != 0 {
-		c.t.Fatalf("heartbeat of broker %d: %d", id, r.ErrorCode)
+		c.t.Fatalf("heartbeat of broker %d: %d", n.id, r.ErrorCode)
 	}
 }
 
-func (c *cluster) inService(id protocol.BrokerID) bool {
-	b := c.awaitLeader().shown.Broker(id)
-	return b != nil && !b.Fenced
-}
+func (c *cluster) fenced(n *node) bool { return c.awaitLeader().shown.Broker(n.id).Fenced }
 
-// Sessions outlive a leader, end when nobody is heard, and at once when a process is gone.
-func TestSessionsOfBrokers(t *testing.T) {
+// TestSilentBrokersAreFenced: who is heard of stays in service, who is not is fenced after a session, and a new leader gives everybody one of its own.
+func TestSilentBrokersAreFenced(t *testing.T) {
 	const session = 2 * time.Second
-	c := newCluster(t, 3)
+	c := newCluster(t, 11)
 	c.session = session
-	c.add(false)
-	c.add(true)
-	c.add(true)
+	for n := range 3 {
+		c.add(n > 0)
+	}
 	c.run(1)
 	c.grow(1)
+	first, epochs := c.leader(), map[*node]protocol.BrokerEpoch{}
+	for _, n := range c.nodes {
+		epochs[n] = c.registerBroker(n)
+	}
+	pass := func(d time.Duration, beating ...*node) {
+		for range int(d / (session / 4)) {
+			for _, n := range beating {
+				c.beat(n, epochs[n])
+			}
+			c.run(int(session / 4 / Tick))
+		}
+	}
+	two, three := c.nodes[1], c.nodes[2]
+	pass(session, two, three)
+	if c.fenced(two) || c.fenced(three) {
+		t.Fatal("who is heard of is fenced")
+	}
+	pass(session+session/2, three)
+	if !c.fenced(two) || c.fenced(three) {
+		t.Fatalf("broker 2 is fenced: %v; broker 3: %v", c.fenced(two), c.fenced(three))
+	}
+	pass(session/2, two, three)
+	if c.fenced(two) {
+		t.Fatal("broker 2 is heard of again, and fenced")
+	}
 
-	silent, heard, gone := c.broker(11), c.broker(12), c.broker(13)
-	for range 3 {
-		c.run(int(session / Tick / 2))
-		c.heartbeat(12, heard)
-		c.heartbeat(13, gone)
+	// The leader dies, and its broker with it.
+	first.kill()
+	c.until("another one leads", func() bool { return c.leader() != nil && c.leader() != first })
+	pass(session/2, two, three)
+	if c.fenced(first) {
+		t.Fatal("a new leader fences before a session is over")
 	}
-	if c.inService(11) || !c.inService(12) || !c.inService(13) {
-		t.Fatalf("in service: the silent one %v, the others %v %v", c.inService(11), c.inService(12), c.inService(13))
+	pass(session, two, three)
+	if !c.fenced(first) || c.fenced(two) || c.fenced(three) {
+		t.Fatalf("fenced: %v, %v, %v", c.fenced(first), c.fenced(two), c.fenced(three))
 	}
-	c.heartbeat(11, silent)
-	if !c.inService(11) {
-		t.Fatal("not back in service after a heartbeat")
+	if !c.leader().soleVoter() && c.leader().Deadline().IsZero() {
+		t.Error("nothing is timed")
 	}
+}
 
-	c.leader().Lost(c.now, 13, protocol.BrokerEpoch(gone))
-	c.run(2)
-	if c.inService(13) || !c.inService(12) {
-		t.Fatalf("in service: the one that is gone %v, the other %v", c.inService(13), c.inService(12))
+// TestASoleVoterWatchesBrokers: it does not tick, but sessions end.
+func TestASoleVoterWatchesBrokers(t *testing.T) {
+	c := newCluster(t, 12)
+	c.session = 2 * time.Second
+	n := c.add(false)
+	c.registerBroker(n)
+	if !n.Deadline().IsZero() {
+		t.Fatal("its own broker is waited for")
 	}
-
-	old := c.leader()
-	old.kill()
-	took := c.awaitLeader()
-	c.until("it decides", took.mayDecide)
-	c.run(int(session/Tick) - 4)
-	if !c.inService(11) || !c.inService(12) {
-		t.Fatal("a new leader has to give everybody a whole session")
+	other := &node{id: 2, shown: n.shown}
+	c.registerBroker(other)
+	at := n.Deadline()
+	if at.IsZero() || at.After(c.now.Add(c.session)) {
+		t.Fatalf("deadline %v, now is %v", at, c.now)
 	}
-	c.run(8)
-	if c.inService(11) || c.inService(12) {
-		t.Fatal("sessions do not end under a new leader")
+	n.Expire(at)
+	if len(n.sessions.fence) != 0 {
+		t.Fatal("who was never in service is fenced")
+	}
+	if !n.Deadline().IsZero() {
+		t.Fatal("who is fenced is waited for")
 	}
 }

@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -30,7 +31,11 @@ type request struct {
 	to     *controller
 	asked  protocol.Offset // what was committed then
 	at     time.Duration
-	count  int32 // of partitions
+	count  int32                                 // of partitions
+	raftID uint64                                // of the member that it is about
+	id     protocol.BrokerID                     // of the broker that asks
+	local  time.Time                             // on the clock of who is asked
+	answer func(from *node, reply kmsg.Response) // brings the answer to who asked; nil: nobody waits
 	done   bool
 	body   kmsg.Request
 }
@@ -44,9 +49,16 @@ const (
 	alter
 	grow
 	register
+	heartbeat
+	enlist // as a controller
+	promote
+	demote
+	want // so many voters
 )
 
-func (k kind) String() string { return [...]string{"create", "delete", "alter", "grow", "register"}[k] }
+func (k kind) String() string {
+	return [...]string{"create", "delete", "alter", "grow", "register", "heartbeat", "enlist", "promote", "demote", "want"}[k]
+}
 
 // answer is one that the judge has not seen.
 type answer struct {
@@ -64,45 +76,27 @@ func (l *client) start() {
 			l.ask(l.target())
 		}
 	})
-	l.keepRegistered()
+	if l.s.plan.governed {
+		l.keepRegistered()
+	}
 }
 
-// registerEvery is how often nodes look whether the cluster knows them.
+// registerEvery is how often nodes look whether the cluster knows them as controllers.
 const registerEvery = 300 * time.Millisecond
 
-// keepRegistered has every node registered that runs, as its broker does.
+// keepRegistered has every node registered as a controller that runs.
 func (l *client) keepRegistered() {
 	s := l.s
 	s.after(registerEvery, func() {
 		img := s.judge.images[s.judge.end()]
 		for _, n := range s.nodes {
-			if !n.up || n.gone {
-				continue
-			}
-			if b := img.Broker(n.id); b == nil || raftIDOf(b) != n.controller.raftID {
-				l.submit(l.leader(), &request{kind: register, body: registration(n)})
+			if n.up && !registeredAs(img, n.raftID()) {
+				l.registerController(n)
 			}
 		}
 		l.keepRegistered()
 	})
 }
-
-// registration is that of a node, whose incarnation id carries its raft id.
-func registration(n *node) kmsg.Request {
-	req := kmsg.NewPtrBrokerRegistrationRequest()
-	req.Version, req.BrokerID, req.ClusterID = 4, int32(n.id), clusterID
-	binary.BigEndian.PutUint64(req.IncarnationID[:], n.controller.raftID)
-	l := kmsg.NewBrokerRegistrationRequestListener()
-	l.Name, l.Host, l.Port = "PLAINTEXT", "node-"+strconv.Itoa(n.number), 9092
-	req.Listeners = append(req.Listeners, l)
-	var dir [16]byte
-	binary.BigEndian.PutUint64(dir[8:], n.controller.raftID)
-	dir[0] = 1
-	req.LogDirs = append(req.LogDirs, dir)
-	return req
-}
-
-func raftIDOf(b *image.Broker) uint64 { return binary.BigEndian.Uint64(b.Incarnation[:]) }
 
 // leader is who leads in the highest term, as far as it knows itself; nil if nobody does.
 func (l *client) leader() *node {
@@ -197,7 +191,8 @@ func (l *client) submit(n *node, r *request) {
 	}
 	s, c := l.s, n.controller
 	s.cover.Asked++
-	r.to, r.asked, r.at = c, protocol.Offset(s.judge.end()), s.now
+	r.to, r.asked, r.at, r.local = c, protocol.Offset(s.judge.end()), s.now, n.now()
+	s.judge.askedByBroker(r)
 	l.open = append(l.open, r)
 	s.say("%d asked: %d %s %s", n.number, r.number, r.kind, r.name)
 	n.protect(func() {
@@ -256,14 +251,27 @@ func (j *judge) answer(c *controller, a answer) {
 	var err error
 	if code == 0 {
 		cover.Answered++
-		j.s.client.served++
-		err = j.answeredChangesAreInEveryLaterImage(r, id, a.at)
+		if r.kind < register {
+			j.s.client.served++
+		}
 	} else {
 		cover.Refused++
+	}
+	switch {
+	case r.kind >= enlist:
+		err = j.answeredMembers(r, code, a.at)
+	case r.kind >= register:
+		err = j.answeredBroker(c, r, a.reply, a.at)
+	case code == 0:
+		err = j.answeredChangesAreInEveryLaterImage(r, id, a.at)
+	default:
 		err = j.refusalsHaveSeenWhatWasAnswered(r, code, a.at)
 	}
 	if err != nil {
 		j.failf("%w: request %d, %s %s, asked of node %d at offset %d, answered at offset %d with code %d", err, r.number, r.kind, r.name, c.n.number, r.asked, a.at, code)
+	}
+	if r.answer != nil {
+		r.answer(c.n, a.reply)
 	}
 }
 
@@ -279,6 +287,14 @@ func codeOf(reply kmsg.Response) (code int16, id protocol.TopicID) {
 	case *kmsg.CreatePartitionsResponse:
 		return r.Topics[0].ErrorCode, id
 	case *kmsg.BrokerRegistrationResponse:
+		return r.ErrorCode, id
+	case *kmsg.BrokerHeartbeatResponse:
+		return r.ErrorCode, id
+	case *kmsg.ControllerRegistrationResponse:
+		return r.ErrorCode, id
+	case *kmsg.AddRaftVoterResponse:
+		return r.ErrorCode, id
+	case *kmsg.RemoveRaftVoterResponse:
 		return r.ErrorCode, id
 	}
 	return 0, id
@@ -325,7 +341,7 @@ func (j *judge) refusalsHaveSeenWhatWasAnswered(r *request, code int16, answered
 			return t != nil && len(t.Partitions) >= int(r.count)
 		}
 	case kerr.InvalidReplicationFactor.Code:
-		right = func(img *image.Image) bool { return len(img.Brokers()) == 0 }
+		right = func(img *image.Image) bool { return !slices.ContainsFunc(img.Brokers(), (*image.Broker).Active) }
 	default:
 		return fmt.Errorf("a refusal that nobody expects: %w", kerr.ErrorForCode(code))
 	}

@@ -8,6 +8,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"ottla/controller/image"
+	"ottla/controller/liveness"
 	"ottla/controller/quorum"
 	"ottla/controller/raftlog"
 	"ottla/log"
@@ -18,6 +19,7 @@ import (
 type controller struct {
 	n       *node
 	store   *log.Store
+	log     *log.Log
 	storage *raftlog.Storage
 	machine *quorum.Machine
 	raftID  uint64
@@ -31,6 +33,10 @@ type controller struct {
 	published []publication
 	answers   []answer
 	seen      seen
+
+	// What the judge knows of brokers: when each was answered last, and when what is in the log was appended, by this node's clock.
+	heard   map[liveness.Broker]heard
+	decided map[uint64]time.Time
 }
 
 // publication is an image and what the deltas up to it make.
@@ -45,7 +51,7 @@ const clusterID = "simulated"
 
 // openController opens what is on the disk. The first node founds the cluster, the others join.
 func openController(n *node) (*controller, error) {
-	c := &controller{n: n, shadow: newShadow()}
+	c := &controller{n: n, shadow: newShadow(), heard: map[liveness.Broker]heard{}, decided: map[uint64]time.Time{}}
 	var err error
 	c.store, err = log.OpenStore(log.StoreOptions{FS: n.disk.fs, Dirs: []string{"data"}, Logger: quiet, CleanerOff: true})
 	if err != nil {
@@ -53,16 +59,17 @@ func openController(n *node) (*controller, error) {
 	}
 	config := log.DefaultConfig()
 	config.SegmentBytes, config.IndexIntervalBytes, config.RetentionMs, config.RetentionBytes = n.s.plan.segmentBytes, 512, -1, -1
-	l, err := c.store.Open(protocol.TopicPartition{Topic: "__cluster_metadata"}, protocol.MetadataTopicID, config, log.NopObserver{})
+	c.log, err = c.store.Open(protocol.TopicPartition{Topic: "__cluster_metadata"}, protocol.MetadataTopicID, config, log.NopObserver{})
 	if err != nil {
 		return nil, err
 	}
-	c.storage, err = raftlog.Open(raftlog.Options{Log: l, FS: c.store.FS(), Dir: n.quorumDir(), Logger: quiet})
+	c.storage, err = raftlog.Open(raftlog.Options{Log: c.log, FS: c.store.FS(), Dir: n.quorumDir(), Logger: quiet})
 	if err != nil {
 		return nil, err
 	}
 	c.machine, err = quorum.Open(quorum.Options{
-		Storage: c.storage, NodeID: n.id, ClusterID: clusterID, Join: n.number > 0, Publish: c.publish,
+		Storage: c.storage, NodeID: n.id, ClusterID: clusterID, Join: n.joins, Publish: c.publish, Govern: n.s.plan.governed, Features: n.s.plan.features(),
+		Liveness:   liveness.New(n.s.plan.session, liveness.Self{ID: n.id, Incarnation: n.incarnation()}),
 		NewTopicID: n.s.client.newTopicID, Rand: n.s.dice, Logger: quiet, Metrics: n.s.judge.metrics,
 		SnapshotEntries: n.s.plan.snapshotEntries, SnapshotBytes: 20 << 20,
 	})
@@ -117,6 +124,15 @@ func (c *controller) send(ms []*pb.Message) {
 	for _, m := range ms {
 		n.s.net.send(n, m)
 	}
+}
+
+// noteDecided notes when entries came to the log.
+func (c *controller) noteDecided() {
+	last, _ := c.storage.LastIndex() // never fails
+	for i := c.seen.appended + 1; i <= last; i++ {
+		c.decided[i] = c.n.now()
+	}
+	c.seen.appended = last
 }
 
 // plan plans the machine's deadline.

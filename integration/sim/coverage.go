@@ -14,9 +14,12 @@ type Coverage struct {
 	Elections, Terms                                     int // leaders that were elected; terms that began
 	Entries, Ignored                                     int // committed; of those, decided for another place
 	ConfChanges, Joints                                  int // committed
+	Governed, ByHand, Replaced, Retired                  int // runs; requests of operators; voters that another took the place of; nodes that never came back
 	Crashes, CrashesInWrites, Stops, Restarts            int
 	Wipes, Joins                                         int
 	Pauses, Jumps, Cuts, SlowDisks, DiskErrors, DiskFull int
+	ControlledStops                                      int
+	Fenced, Unfenced, FencedAfterSilence                 int // brokers; the last: by a leader that had answered them before
 	NodesEnded                                           int // by an error of their disk
 	SnapshotsWritten, SnapshotsInstalled                 int
 	Asked, Answered, Refused, NotController, Unanswered  int // requests

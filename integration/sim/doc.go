@@ -6,5 +6,5 @@
 //	make sim SEED=4711                                          one, told event by event
 //	go test ./integration/sim -seeds 1000 -twice                each seed twice: the traces have to be equal
 //
-// DESIGN.md tells how it is made. Start reading at simulation.go, then node.go, controller.go and judge.go.
+// DESIGN.md tells how it is made. Start reading at simulation.go, then node.go, controller.go, broker.go and judge.go.
 package sim

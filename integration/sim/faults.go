@@ -94,6 +94,15 @@ func (n *node) pause(d time.Duration) {
 	n.busyUntil = max(n.busyUntil, n.s.now+d)
 }
 
+// wake ends its sleep early: its deadline was put off until the end that was planned.
+func (n *node) wake() {
+	n.busyUntil = min(n.busyUntil, n.s.now)
+	if n.up {
+		n.controller.tick = time.Time{}
+		n.controller.plan()
+	}
+}
+
 // jump sets the clock forward, as one does that was wrong or a machine that was suspended. (Backward the clock that Go's timers follow never goes.)
 func (n *node) jump(d time.Duration) {
 	n.s.cover.Jumps++

@@ -31,6 +31,7 @@ type judge struct {
 	votes   map[vote]uint64   // → whom it was given
 	effects effects
 	wiped   map[uint64]*controller // by raft id: those whose disk was lost
+	alive   aliveness
 }
 
 // vote is who voted in which term.
@@ -39,6 +40,7 @@ type vote struct{ by, term uint64 }
 // seen is how far the judge has followed a controller.
 type seen struct {
 	applied       uint64
+	appended      uint64 // last index of its log at the last look
 	term          uint64
 	first         uint64          // first index of its log at the last look
 	floor         protocol.Offset // committed when it started: its first image has all of that
@@ -58,7 +60,7 @@ func newPromises() promises { return promises{} }
 func newJudge(s *simulation) judge {
 	return judge{
 		s: s, metrics: quorum.NewMetrics(nil), entries: []*pb.Entry{nil}, images: []*image.Image{image.Empty()}, hashes: []uint64{0}, shadow: newShadow(),
-		members: []members{{}}, leaders: map[uint64]uint64{}, votes: map[vote]uint64{}, effects: newEffects(), wiped: map[uint64]*controller{},
+		members: []members{{}}, leaders: map[uint64]uint64{}, votes: map[vote]uint64{}, effects: newEffects(), wiped: map[uint64]*controller{}, alive: newAliveness(),
 	}
 }
 
@@ -71,7 +73,7 @@ func (j *judge) failf(format string, args ...any) { j.s.fail(fmt.Errorf(format, 
 func (j *judge) started(c *controller) {
 	first, _ := c.storage.FirstIndex() // never fails
 	last, _ := c.storage.LastIndex()
-	c.seen = seen{applied: first - 1, first: first, floor: protocol.Offset(j.end()), last: -1}
+	c.seen = seen{applied: first - 1, appended: last, first: first, floor: protocol.Offset(j.end()), last: -1}
 	j.noCommittedEntryIsLost(c, first, last)
 	if j.wiped[c.raftID] != nil {
 		j.failf("RaftIDsAreNeverUsedAgain: node %d has lost its disk, and is %x again", c.n.number, c.raftID)
@@ -96,6 +98,7 @@ func (j *judge) noCommittedEntryIsLost(c *controller, first, last uint64) {
 func (j *judge) look(c *controller, messages []*pb.Message) {
 	st := c.machine.Standing()
 	j.terms(c, st)
+	c.noteDecided()
 	j.committed(c, st, false)
 	j.voted(c, messages, st.Term != c.seen.term)
 	c.seen.term = st.Term
@@ -119,6 +122,8 @@ func (j *judge) terms(c *controller, st quorum.Standing) {
 		j.failf("OneLeaderPerTerm: %x and %x lead term %d", other, c.raftID, st.Term)
 	}
 	j.leaders[st.Term] = c.raftID
+	j.alive.leading[st.Term] = c
+	j.s.calm = j.s.now
 }
 
 // committed compares the entries that c has applied with those that others have, and takes the new ones for what is committed.
@@ -202,6 +207,7 @@ func (j *judge) commit(e *pb.Entry) {
 	j.s.fail(j.shadow.apply(delta, next))
 	j.hashes = append(j.hashes, j.shadow.sum^scalars(next))
 	j.s.fail(j.effects.note(before, next, delta))
+	j.brokersChanged(e.GetTerm(), next, delta)
 }
 
 // commitNeverRunsAheadOfDurableMajority: when an entry is committed, a majority of the voters has it on disk. Which configuration counts depends on what the leader had applied: that which the

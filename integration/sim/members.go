@@ -21,7 +21,12 @@ func (m *members) includes(id uint64) bool {
 // startMembers plans what operators do to the quorum.
 func (s *simulation) startMembers() {
 	p := &s.plan
-	s.often(p.changes, s.changeMembers)
+	if p.governed {
+		s.cover.Governed++
+		s.often(p.changes, s.operate)
+	} else {
+		s.often(p.changes, s.changeMembers)
+	}
 	s.often(p.wipes, s.wipeOne)
 	s.often(p.joins, func() {
 		if p.spare > 0 {
@@ -32,7 +37,7 @@ func (s *simulation) startMembers() {
 	})
 }
 
-// changeMembers asks the leader for one sound change: learners for nodes that are none, three voters of one, five of three, or another voter in the place of one.
+// changeMembers, where no policy governs, asks the leader for one sound change: learners for nodes that are none, three voters of one, five of three, or another voter in the place of one.
 func (s *simulation) changeMembers() {
 	n := s.client.leader()
 	if n == nil {
@@ -109,7 +114,7 @@ func (s *simulation) replaceable(voters []uint64) uint64 {
 // wipeOne takes a node's disk away, if the others hold what was committed without it: no change of the members is under way, and of the voters hardly any is without its disk.
 func (s *simulation) wipeOne() {
 	n := s.someone()
-	if n == nil || n.number == 0 {
+	if n == nil {
 		return
 	}
 	m := &s.judge.members[len(s.judge.members)-1]
@@ -127,7 +132,7 @@ func (s *simulation) wipeOne() {
 	delete(s.net.home, n.raftID())
 	s.judge.wiped[n.raftID()] = n.controller
 	n.down()
-	n.controller, n.promised, n.disk = nil, newPromises(), newDisk()
+	n.controller, n.promised, n.disk, n.joins = nil, newPromises(), newDisk(), true
 	n.restartLater()
 }
 

@@ -11,6 +11,8 @@ type network struct {
 	s    *simulation
 	cut  map[link]int // how many cuts there are of this direction
 	home map[uint64]*node
+	// watch, if not nil, is shown every message of the quorum.
+	watch func(*pb.Message)
 }
 
 // link is a direction, by the numbers of the nodes.
@@ -24,6 +26,9 @@ func newNetwork(s *simulation) network {
 func (w *network) send(from *node, m *pb.Message) {
 	s := w.s
 	s.cover.Sent++
+	if w.watch != nil {
+		w.watch(m)
+	}
 	to := w.home[m.GetTo()]
 	if to == nil || w.cut[link{from.number, to.number}] > 0 || !s.healed && s.chance(s.plan.drop) {
 		s.cover.Dropped++
@@ -38,6 +43,31 @@ func (w *network) send(from *node, m *pb.Message) {
 	}
 	for range copies {
 		s.after(w.latency(), func() { w.deliver(from, to, m) })
+	}
+}
+
+// carry brings anything else from one node to another: what a broker asks of the leader, and the answer.
+func (w *network) carry(from, to *node, arrive func()) {
+	s := w.s
+	if from == to {
+		s.after(0, arrive)
+		return
+	}
+	copies := 1
+	if !s.healed && s.chance(s.plan.double) {
+		copies++
+	}
+	for range copies {
+		if w.cut[link{from.number, to.number}] > 0 || !s.healed && s.chance(s.plan.drop) {
+			continue
+		}
+		s.after(w.latency(), func() { w.arrive(from, to, arrive) })
+	}
+}
+
+func (w *network) arrive(from, to *node, arrive func()) {
+	if to.up && w.cut[link{from.number, to.number}] == 0 && !to.busy(func() { w.arrive(from, to, arrive) }) {
+		arrive()
 	}
 }
 

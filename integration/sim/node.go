@@ -16,18 +16,43 @@ type node struct {
 	disk   *disk
 	clock  clock
 
+	joins     bool // with an empty disk; the other one founds the cluster
 	up        bool
+	silent    bool // its broker says nothing any more
 	gone      bool // for good: it was taken out of service
 	starts    int
 	busyUntil time.Duration // it sleeps, or waits for its disk
 	slowUntil time.Duration // its disk takes its time
 
 	controller *controller // of this start, or of the last one
+	broker     *broker     // the same
 	promised   promises
+
+	// observes is what a node without a controller has applied; nil: it has one.
+	observes func() protocol.Offset
+}
+
+// applied is the offset of the image that the broker has.
+func (n *node) applied() protocol.Offset {
+	switch {
+	case n.observes != nil:
+		return n.observes()
+	case n.controller.image != nil:
+		return n.controller.image.Offset()
+	}
+	return protocol.NoOffset
+}
+
+// directory is the broker's log directory: the same for as long as it has its disk.
+func (n *node) directory() protocol.DirectoryID {
+	if n.observes != nil {
+		return directoryOf(uint64(n.number))
+	}
+	return directoryOf(n.raftID())
 }
 
 func (s *simulation) addNode() *node {
-	n := &node{s: s, number: len(s.nodes), disk: newDisk()}
+	n := &node{s: s, number: len(s.nodes), disk: newDisk(), joins: len(s.nodes) > 0}
 	n.id = protocol.BrokerID(n.number + 1)
 	n.clock = clock{local: epoch, rate: 1 + s.plan.drift*(2*s.dice.Float64()-1)}
 	n.promised = newPromises()
@@ -86,6 +111,8 @@ func (n *node) start() {
 		}
 		n.controller, n.up = c, true
 		n.s.net.home[c.raftID] = n
+		n.broker = newBroker(n)
+		n.s.calm = n.s.now
 		n.s.judge.started(c)
 		c.work(nil)
 	})
@@ -147,8 +174,8 @@ func (n *node) restartLater() {
 	})
 }
 
-// stop ends the process as SIGTERM does.
-func (n *node) stop() {
+// halt ends the process in order.
+func (n *node) halt() {
 	n.s.cover.Stops++
 	n.s.say("%d stops", n.number)
 	n.protect(func() {

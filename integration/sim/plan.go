@@ -4,6 +4,9 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
+
+	"ottla/controller/decide"
+	"ottla/controller/record"
 )
 
 // plan is what a seed does: which faults there are, and how many. Each is on in about half of the seeds, with an intensity of any order of magnitude (swarm testing): many faults at
@@ -11,6 +14,12 @@ import (
 type plan struct {
 	nodes int // at the beginning
 	spare int // may join later
+
+	governed  bool          // the policy makes the members, not the simulation
+	retires   bool          // a voter does not come back when everything heals
+	session   time.Duration // of a broker
+	silent    bool          // a broker says nothing any more when everything heals
+	oldFormat bool          // the cluster is founded with the oldest format of records
 
 	delay             time.Duration // of a message, at least
 	jitter            time.Duration // at most so much more
@@ -38,6 +47,14 @@ type plan struct {
 	snapshotFor       time.Duration // the time that writing one takes
 	segmentBytes      int64
 	badStarts         float64 // how many starts meet a bad disk
+}
+
+// features are the levels that the cluster is founded with.
+func (p *plan) features() map[string]int16 {
+	if p.oldFormat {
+		return map[string]int16{record.Feature: record.MinLevel}
+	}
+	return decide.Founding()
 }
 
 // swarm draws intensities.
@@ -94,5 +111,9 @@ func newPlan(rng *rand.Rand) plan {
 	if p.nodes < 3 && r.on() {
 		p.spare += 3 - p.nodes
 	}
+	p.governed = r.IntN(3) > 0
+	p.retires = p.governed && r.IntN(20) == 0
+	p.session, p.silent = r.duration(500*ms, 9*second), r.on()
+	p.oldFormat = p.governed && r.IntN(4) == 0
 	return p
 }

@@ -91,6 +91,7 @@ func (j *judge) membersChangeOneAtATime(e *pb.Entry) {
 		return
 	}
 	j.s.say("members %v", next)
+	j.votersAreReplacedNeverDropped(was, &next)
 	j.members = append(j.members, next)
 	switch {
 	case len(next.outgoing) > 0:

@@ -10,12 +10,13 @@ import (
 	"ottla/protocol/config"
 )
 
-// shadow is what a subscriber knows who sees nothing but deltas: the hash of every topic, broker and resource. Their sum stands for the state, in whatever order it came to be.
+// shadow is what a subscriber knows who sees nothing but deltas: the hash of every topic, broker, controller and resource. Their sum stands for the state, in whatever order it came to be.
 type shadow struct {
-	topics  map[protocol.TopicID]uint64
-	brokers map[protocol.BrokerID]uint64
-	configs map[resource]uint64
-	sum     uint64
+	topics      map[protocol.TopicID]uint64
+	brokers     map[protocol.BrokerID]uint64
+	controllers map[protocol.BrokerID]uint64
+	configs     map[resource]uint64
+	sum         uint64
 }
 
 type resource struct {
@@ -24,7 +25,9 @@ type resource struct {
 }
 
 func newShadow() shadow {
-	return shadow{topics: map[protocol.TopicID]uint64{}, brokers: map[protocol.BrokerID]uint64{}, configs: map[resource]uint64{}}
+	return shadow{
+		topics: map[protocol.TopicID]uint64{}, brokers: map[protocol.BrokerID]uint64{}, controllers: map[protocol.BrokerID]uint64{}, configs: map[resource]uint64{},
+	}
 }
 
 // shadowOf is that of an image as a whole.
@@ -61,6 +64,20 @@ func (s *shadow) apply(d *image.Delta, img *image.Image) error {
 			return fmt.Errorf("DeltasLeadFromImageToImage: at offset %d broker %d was not what the delta says", img.Offset(), id)
 		}
 		put(s.brokers, id, h, &s.sum)
+	}
+	for _, c := range d.Controllers {
+		var was, h uint64
+		var id protocol.BrokerID
+		if c.Old != nil {
+			was, id = controllerHash(c.Old), c.Old.ID
+		}
+		if c.New != nil {
+			h, id = controllerHash(c.New), c.New.ID
+		}
+		if s.controllers[id] != was {
+			return fmt.Errorf("DeltasLeadFromImageToImage: at offset %d controller %d was not what the delta says", img.Offset(), id)
+		}
+		put(s.controllers, id, h, &s.sum)
 	}
 	for _, c := range d.Configs {
 		put(s.configs, resource{c.Scope, c.Name}, configHash(c.Scope, c.Name, img.Config(c.Scope, c.Name)), &s.sum)
@@ -140,25 +157,46 @@ func brokerHash(b *image.Broker) uint64 {
 	h.id(b.Incarnation)
 	h.text(b.Host)
 	h.number(uint64(uint32(b.Port)))
-	for _, e := range b.Endpoints {
-		h.text(e.Listener)
-		h.text(e.Host)
-		h.number(uint64(uint32(e.Port))<<16 | uint64(uint16(e.SecurityProtocol)))
-	}
+	endpoints(&h, b.Endpoints)
 	if b.Rack != nil {
 		h.text(*b.Rack)
 	}
 	if b.Fenced {
 		h.number(3)
 	}
+	if b.InControlledShutdown {
+		h.number(5)
+	}
 	for _, id := range b.Dirs {
 		h.id(id)
 	}
-	for _, name := range slices.Sorted(maps.Keys(b.Features)) {
-		h.text(name)
-		h.number(uint64(uint16(b.Features[name].Min))<<16 | uint64(uint16(b.Features[name].Max)))
-	}
+	features(&h, b.Features)
 	return h.done()
+}
+
+func controllerHash(c *image.Controller) uint64 {
+	h := hasher(6)
+	h.number(uint64(uint32(c.ID)))
+	h.number(c.RaftID)
+	h.id(c.Directory)
+	endpoints(&h, c.Endpoints)
+	features(&h, c.Features)
+	return h.done()
+}
+
+func endpoints(h *hasher, list []image.Endpoint) {
+	for _, e := range list {
+		h.text(e.Listener)
+		h.text(e.Host)
+		h.number(uint64(uint32(e.Port))<<16 | uint64(uint16(e.SecurityProtocol)))
+	}
+}
+
+func features(h *hasher, ranges map[string]image.FeatureRange) {
+	for _, name := range slices.Sorted(maps.Keys(ranges)) {
+		h.text(name)
+		h.number(uint64(uint16(ranges[name].Min))<<16 | uint64(uint16(ranges[name].Max)))
+	}
 }
 
 func configHash(scope config.Scope, name string, set map[string]string) uint64 {

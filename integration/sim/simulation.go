@@ -45,7 +45,8 @@ type simulation struct {
 	net    network
 	judge  judge
 	client client
-	healed bool // no fault begins any more
+	calm   time.Duration // when a node was started last, or a leader elected
+	healed bool          // no fault begins any more
 	err    error
 }
 
