@@ -2,10 +2,14 @@
 GO ?= go
 export CGO_ENABLED ?= 0
 
-.PHONY: run build test check race fuzz histories sim sabotage clients franz-go faults hostile gates microbench bench generate
+.PHONY: run cluster build test check race fuzz histories sim sabotage clients franz-go faults hostile gates microbench bench generate
 
 run: build
 	bin/ottla serve
+
+# Three nodes on loopback, clients on 9092, 9192 and 9292, data in bin/cluster; ^C stops them.
+cluster: build
+	.ci/cluster
 
 build:
 	$(GO) build -trimpath -o bin/ottla ./cmd/ottla
