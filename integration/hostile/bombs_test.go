@@ -205,7 +205,7 @@ func TestJ06BombsTogether(t *testing.T) {
 			name = "again"
 		}
 		go func() {
-			c := v.dial(t)
+			c := v.dialFor(t, 6*patience) // they take turns: the last one waits for all the others
 			c.write(kmsg.NewRequestFormatter().AppendRequest(nil, producing(9, -1, name, bytes.Clone(records)), 1))
 			b, err := c.receive()
 			if err != nil {
