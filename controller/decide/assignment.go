@@ -68,9 +68,6 @@ func (d *decision) checkReplicas(replicas []int32, factor int) error {
 	if len(replicas) == 0 {
 		return protocol.Errorf(kerr.InvalidReplicaAssignment, "The manual partition assignment includes an empty replica list.")
 	}
-	if len(replicas) > d.maxReplicas() {
-		return d.tooManyReplicas(kerr.InvalidReplicaAssignment, len(replicas))
-	}
 	sorted := slices.Sorted(slices.Values(replicas))
 	for n, id := range sorted {
 		if d.view.Broker(protocol.BrokerID(id)) == nil {
@@ -84,6 +81,9 @@ func (d *decision) checkReplicas(replicas []int32, factor int) error {
 		return protocol.Errorf(kerr.InvalidReplicaAssignment,
 			"The manual partition assignment includes a partition with %d replica(s), but this is not consistent with previous partitions, which have %d replica(s).",
 			len(replicas), factor)
+	}
+	if len(replicas) > d.maxReplicas() {
+		return d.tooManyReplicas(kerr.InvalidReplicaAssignment, len(replicas))
 	}
 	return nil
 }

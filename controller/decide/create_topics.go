@@ -188,7 +188,7 @@ func (d *decision) assign(t *kmsg.CreateTopicsRequestTopic) (assignments []assig
 		factor = min(factor, d.maxReplicas())
 	case factor > d.maxReplicas() && strings.HasPrefix(t.Topic, "__"): // asked for by a node, because of its settings
 		factor = d.maxReplicas()
-	case factor > d.maxReplicas():
+	case factor > d.maxReplicas() && factor <= len(d.view.Brokers()): // of more than there are brokers Kafka's placer tells
 		return nil, false, d.tooManyReplicas(kerr.InvalidReplicationFactor, factor)
 	}
 	assignments, err = d.place(partitions, factor)
