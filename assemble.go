@@ -29,9 +29,8 @@ import (
 // The steps of Start, in their order. Each adds what ends it to n.closing, which Close runs backwards.
 
 const (
-	metadataTopic = "__cluster_metadata"
-	quorumFolder  = "quorum" // raft's vote and snapshots, in the first log directory
-	clientName    = "PLAINTEXT"
+	quorumFolder = "quorum" // raft's vote and snapshots, in the first log directory
+	clientName   = "PLAINTEXT"
 )
 
 // foundingDefaults are the cluster's defaults from its first day. Kafka sets the same one where eligible leader replicas are on (KIP-966), as they will be here:
@@ -113,17 +112,16 @@ func (o metadataObserver) Offline(_ *log.Log, err error) {
 }
 
 func (n *Node) openController(context.Context) error {
-	metadata, err := n.store.Open(protocol.TopicPartition{Topic: metadataTopic}, protocol.MetadataTopicID, controller.LogConfig(), metadataObserver{failed: &n.failed})
+	metadata, err := n.store.Open(protocol.TopicPartition{Topic: protocol.MetadataTopic}, protocol.MetadataTopicID, controller.LogConfig(), metadataObserver{failed: &n.failed})
 	if err != nil {
 		return err
 	}
 	n.controller, err = controller.Open(controller.Options{Log: metadata, FS: n.FS, Dir: path.Join(n.dirs[0], quorumFolder), NodeID: n.id, ClusterID: n.clusterID,
 		Join: n.mustJoin, Govern: true, MaxReplicas: maxReplicas, Liveness: liveness.New(n.broker.session(), liveness.Self{ID: n.id, Incarnation: n.broker.incarnation}), Features: decide.Founding(), Send: n.peers.transport.Send, Forward: n.peers.forward,
-		LeaderChanged: n.peers.leaderChanged, Published: n.peers.published, Static: n.Properties, Defaults: foundingDefaults, Logger: n.Logger, Metrics: n.metrics.controller})
+		LeaderChanged: n.peers.leaderChanged, Published: n.peers.forwarder.Published, Static: n.Properties, Defaults: foundingDefaults, Logger: n.Logger, Metrics: n.metrics.controller})
 	if err != nil {
 		return err
 	}
-	n.peers.open.Store(true)
 	n.purgatory = purgatory.New()
 	n.replicas = replica.New(replica.Options{Store: n.store, Broker: n.id, Settings: n.values, Logger: n.Logger, Metrics: n.metrics.replica})
 	n.controller.Subscribe(n.replicas.Apply)
@@ -214,12 +212,15 @@ var errClosedDoors = errors.New("a call came before the node was ready for it")
 // Dispatch answers Hello at any time, nodes once this one is of a cluster, and clients when the doors are open: those that come before that try again.
 func (d *doors) Dispatch(c *server.Call) {
 	_, node := c.Conn.Peer()
-	if known := d.settler.Load() != nil; c.Key != peer.KeyHello && !(node && known) && !d.open.Load() {
+	if c.Key != peer.KeyHello && !(node && d.known()) && !d.open.Load() {
 		c.Close(errClosedDoors)
 		return
 	}
 	d.handlers.Load().Dispatch(c)
 }
+
+// known tells whether this node is of a cluster, and has what it takes to answer its nodes.
+func (d *doors) known() bool { return d.settler.Load() != nil }
 
 // Unsettled and Settle are the store's, once there is one.
 func (d *doors) Unsettled() bool { s := d.settler.Load(); return s != nil && s.Unsettled() }

@@ -76,7 +76,7 @@ func (n *Node) checkFounding() error {
 		return nil
 	}
 	for _, f := range n.store.Folders() {
-		if f.Topic != metadataTopic {
+		if f.Topic != protocol.MetadataTopic {
 			return fmt.Errorf("log directory %s holds partitions (%s-%d), but %s holds no metadata quorum of ours: it was lost, or another broker wrote them", f.Directory, f.Topic, f.Partition, n.dirs[0])
 		}
 	}

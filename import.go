@@ -220,7 +220,7 @@ func (i *importer) seedQuorum(ctx context.Context) (err error) {
 	defer func() {
 		err = errors.Join(err, running.stop(), store.Close())
 	}()
-	quorumLog, err := store.Open(protocol.TopicPartition{Topic: metadataTopic}, protocol.MetadataTopicID, controller.LogConfig(), metadataObserver{failed: &parts})
+	quorumLog, err := store.Open(protocol.TopicPartition{Topic: protocol.MetadataTopic}, protocol.MetadataTopicID, controller.LogConfig(), metadataObserver{failed: &parts})
 	if err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func (n *Node) askToJoin(ctx context.Context, address string) (found, error) {
 	}
 	n.peers.learn(answer.Nodes)
 	for _, e := range answer.Nodes {
-		if a := endpointAddress(e); !slices.Contains(n.joining, a) && len(n.joining) < maxJoining {
+		if a := hostPort(e.Host, e.Port); !slices.Contains(n.joining, a) && len(n.joining) < maxJoining {
 			n.joining = append(n.joining, a)
 		}
 	}
@@ -240,9 +240,6 @@ func endpointAt(node peer.Identity, address string) peer.Endpoint {
 
 // joined says that the cluster has this node: it need not ask any more who leads.
 func (n *Node) joined() error {
-	if !n.mustJoin {
-		return nil
-	}
 	n.mustJoin = false
 	return checkpoint.RemoveJoining(n.FS, n.dirs[0])
 }

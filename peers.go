@@ -33,7 +33,6 @@ type peers struct {
 	heart     *client.Peer // heartbeats to the leader of the quorum
 
 	cluster  atomic.Pointer[string] // the cluster's id, as others may know it; nil: this node is of none yet
-	open     atomic.Bool            // this node has its controller
 	needed   chan struct{}          // closed when there are others
 	needOnce sync.Once
 
@@ -120,7 +119,7 @@ func (p *peers) learn(nodes []peer.Endpoint) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, e := range nodes {
-		p.addresses[e.ID] = endpointAddress(e)
+		p.addresses[e.ID] = hostPort(e.Host, e.Port)
 	}
 }
 
@@ -131,20 +130,11 @@ func (p *peers) learnLeader(id protocol.BrokerID, address string) {
 	p.leader, p.addresses[id] = id, address
 }
 
-// image is the newest that may be known: before this node has caught up, what it knew when it stopped.
-func (p *peers) image() *image.Image {
-	c := p.n.controller
-	if img := c.Image(); img.Offset() != protocol.NoOffset {
-		return img
-	}
-	return c.Applied()
-}
-
-// locate is where the node of a raft id listens.
+// locate is where the node of a raft id listens: before this node has caught up, as far as it knew when it stopped.
 func (p *peers) locate(raftID uint64) (client.Target, bool) {
-	for _, c := range p.image().Controllers() {
+	for _, c := range p.n.controller.Applied().Controllers() {
 		if c.RaftID == raftID && len(c.Endpoints) > 0 {
-			return client.Target{Node: c.ID, Address: address(c.Endpoints[0])}, true
+			return client.Target{Node: c.ID, Address: hostPort(c.Endpoints[0].Host, c.Endpoints[0].Port)}, true
 		}
 	}
 	p.mu.Lock()
@@ -154,18 +144,15 @@ func (p *peers) locate(raftID uint64) (client.Target, bool) {
 	return to, known && to.Address != ""
 }
 
-func endpointAddress(e peer.Endpoint) string {
-	return net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
-}
-
-func address(e image.Endpoint) string {
-	return net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
+// hostPort is HOST:PORT.
+func hostPort[P uint16 | int32](host string, port P) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
 // elsewhere is the leader of the quorum, or who may know it, if it is another node.
 func (p *peers) elsewhere() (client.Target, bool) {
 	c := p.n.controller
-	if c.Leader() == 0 && c.Image().Offset() == protocol.NoOffset && c.Applied().Offset() == protocol.NoOffset {
+	if c.Leader() == 0 && c.Applied().Offset() == protocol.NoOffset {
 		return p.joinedThrough()
 	}
 	return p.leading()
@@ -212,9 +199,6 @@ func (p *peers) leaderChanged() {
 	p.heart.Wake()
 	p.n.broker.wake()
 }
-
-// published tells the forwarder what this node's image has.
-func (p *peers) published(at protocol.Offset) { p.forwarder.Published(at) }
 
 // forward has the leader decide what this node was asked.
 func (p *peers) forward(principal protocol.Principal, req kmsg.Request, done func(kmsg.Response, error)) {
@@ -267,7 +251,7 @@ func (p *peers) endpoints(img *image.Image, at net.Addr) (out []peer.Endpoint) {
 // connectionEnded looks whether the process of a broker is still there when a connection of it was reset. Only the leader of the quorum has to know.
 func (p *peers) connectionEnded(c *server.Conn, cause error) {
 	node, _ := c.Peer()
-	if !p.open.Load() {
+	if !p.n.doors.known() {
 		return // this node is still looking for its cluster
 	}
 	if b := p.n.controller.Image().Broker(node.ID); b != nil && client.Reset(cause) && p.n.controller.Leader() == p.n.controller.RaftID() {
@@ -312,13 +296,14 @@ func (p *peers) checkProcess(b *image.Broker) {
 	if busy {
 		return
 	}
+	address := hostPort(b.Host, b.Port)
 	p.checks.Go(func() {
-		gone := client.Refused(context.Background(), p.n.DialFunc, address(b.Endpoints[0]))
+		gone := client.Refused(context.Background(), p.n.DialFunc, address)
 		p.mu.Lock()
 		delete(p.checking, b.ID)
 		p.mu.Unlock()
 		if gone {
-			p.n.Logger.Info("the process of a broker is gone", "broker", b.ID, "address", address(b.Endpoints[0]))
+			p.n.Logger.Info("the process of a broker is gone", "broker", b.ID, "address", address)
 			p.n.controller.Lost(b.ID, b.Epoch)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 
 	"ottla/log/segment"
 	"ottla/log/vfs"
+	"ottla/protocol"
 )
 
 // RoomOptions is how much of a disk is kept free. Sizes are in bytes.
@@ -64,7 +65,7 @@ func bulk(name string) bool {
 // internalTopic tells the topics that only brokers write.
 func internalTopic(name string) bool {
 	switch name {
-	case "__cluster_metadata", "__consumer_offsets", "__transaction_state", "__share_group_state":
+	case protocol.MetadataTopic, "__consumer_offsets", "__transaction_state", "__share_group_state":
 		return true
 	}
 	return false

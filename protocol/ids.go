@@ -46,7 +46,10 @@ type (
 	DirectoryID = ID
 )
 
-// MetadataTopicID is the fixed id of __cluster_metadata, as in Kafka.
+// MetadataTopic is the log of the metadata quorum, as in Kafka.
+const MetadataTopic = "__cluster_metadata"
+
+// MetadataTopicID is its fixed id, as in Kafka.
 var MetadataTopicID = TopicID{15: 1}
 
 // IsZero tells whether the id is unset.

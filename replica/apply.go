@@ -10,9 +10,6 @@ import (
 	"ottla/protocol/config"
 )
 
-// metadataTopic's log is the controller's, and no stray.
-const metadataTopic = "__cluster_metadata"
-
 // topicSettings is the part of a topic's configuration that is put to use here.
 type topicSettings struct {
 	log       log.Config

@@ -97,7 +97,7 @@ func (m *Manager) deleteLog(l *log.Log) {
 func (m *Manager) removeStrays(img *image.Image) {
 	for _, f := range m.store.Folders() {
 		tp := protocol.TopicPartition{Topic: f.Topic, Partition: f.Partition}
-		if f.Topic == metadataTopic || m.belongs(img, f) {
+		if f.Topic == protocol.MetadataTopic || m.belongs(img, f) {
 			continue
 		}
 		l, err := m.store.Open(tp, f.ID, log.DefaultConfig(), log.NopObserver{})

@@ -38,7 +38,7 @@ func newServe() *cobra.Command {
 	c.Flags().StringVar(&f.node.Listen, "listen", "", "HOST:PORT for Kafka clients; port 0 chooses one (default \":9092\", or listeners of --config)")
 	c.Flags().StringVar(&f.node.Advertise, "advertise", "", "HOST:PORT that clients are told to connect to (default: the local address of their connection)")
 	c.Flags().StringVar(&f.node.HTTP, "http", "127.0.0.1:9080", "HOST:PORT for /readyz, /healthz and /metrics; port 0 chooses one; empty: none")
-	c.Flags().Int32Var(&f.nodeID, "node-id", 1, "this node's number (if not given: the one in the data folder, else 1)")
+	c.Flags().Int32Var(&f.nodeID, "node-id", 1, "this node's number (if not given: the one in the data folder, else what the cluster gives, else 1)")
 	c.Flags().StringSliceVar(&f.node.Join, "join", nil, "HOST:PORT[,...] of nodes of a cluster to join, if the folder is empty")
 	c.Flags().IntVar(&f.node.BootstrapExpect, "bootstrap-expect", 0, "found a cluster when so many empty nodes of --join see one another, this one among them")
 	c.Flags().StringVar(&f.secretFile, "secret-file", "", "the secret of the cluster to join, as its nodes have it in their data folder's cluster.secret (or the variable "+secretVariable+")")

@@ -15,8 +15,6 @@ import (
 	"ottla/protocol/config"
 )
 
-const metadataTopic = "__cluster_metadata"
-
 // createTopics decides key 19. Each topic succeeds or fails on its own. The answers are in the order of the request; a name given twice is answered once.
 func (d *decision) createTopics(req *kmsg.CreateTopicsRequest) (Outcome, error) {
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
@@ -64,8 +62,8 @@ func (d *decision) checkNewName(name string, twice bool, alike map[string]string
 	switch {
 	case twice:
 		return protocol.Errorf(kerr.InvalidRequest, "Duplicate topic name.")
-	case name == metadataTopic:
-		return protocol.Errorf(kerr.InvalidRequest, "Creation of internal topic %s is prohibited.", metadataTopic)
+	case name == protocol.MetadataTopic:
+		return protocol.Errorf(kerr.InvalidRequest, "Creation of internal topic %s is prohibited.", protocol.MetadataTopic)
 	case d.view.Topic(name) != nil:
 		return protocol.Errorf(kerr.TopicAlreadyExists, "Topic '%s' already exists.", name)
 	}

@@ -18,7 +18,6 @@ import (
 )
 
 const (
-	metadataTopic   = "__cluster_metadata"
 	fetchVersion    = 17
 	snapshotVersion = 1
 )
@@ -70,7 +69,7 @@ func (b *Observer) fetchOnce(ctx context.Context, c *client.Conn) (*kmsg.FetchRe
 	req.Topics = append(req.Topics, t)
 	ctx, cancel := context.WithTimeout(ctx, b.o.Wait+b.o.Patience)
 	defer cancel()
-	resp, err := call[*kmsg.FetchResponse](ctx, c, req)
+	resp, err := raftnet.Call[*kmsg.FetchResponse](ctx, c, req)
 	switch {
 	case err != nil:
 		return nil, err
@@ -81,19 +80,6 @@ func (b *Observer) fetchOnce(ctx context.Context, c *client.Conn) (*kmsg.FetchRe
 	}
 	got := &resp.Topics[0].Partitions[0]
 	return got, kerr.ErrorForCode(got.ErrorCode)
-}
-
-// call makes one of Kafka's calls and waits for the answer.
-func call[Resp kmsg.Response](ctx context.Context, c *client.Conn, req kmsg.Request) (resp Resp, err error) {
-	done := make(chan struct{})
-	raftnet.Ask(ctx, c, req, func(r kmsg.Response, e error) {
-		if err = e; e == nil {
-			resp = r.(Resp)
-		}
-		close(done)
-	})
-	<-done
-	return resp, err
 }
 
 // applyAll applies batches, which end at the high watermark or before it.
@@ -171,11 +157,11 @@ func (b *Observer) fetchChunk(ctx context.Context, c *client.Conn, id raftlog.Sn
 	p := kmsg.NewFetchSnapshotRequestTopicPartition()
 	p.CurrentLeaderEpoch, p.Position, p.SnapshotID.EndOffset, p.SnapshotID.Epoch = -1, position, int64(id.End), int32(id.Term)
 	t := kmsg.NewFetchSnapshotRequestTopic()
-	t.Topic, t.Partitions = metadataTopic, append(t.Partitions, p)
+	t.Topic, t.Partitions = protocol.MetadataTopic, append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
 	ctx, cancel := context.WithTimeout(ctx, b.o.Patience)
 	defer cancel()
-	resp, err := call[*kmsg.FetchSnapshotResponse](ctx, c, req)
+	resp, err := raftnet.Call[*kmsg.FetchSnapshotResponse](ctx, c, req)
 	switch {
 	case err != nil:
 		return nil, err

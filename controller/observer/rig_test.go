@@ -100,7 +100,7 @@ func (r *rig) start(o controller.Options) *member {
 	}
 	config := controller.LogConfig()
 	config.SegmentBytes = 64 << 10 // so that some go
-	o.Log, err = m.store.Open(protocol.TopicPartition{Topic: metadataTopic}, protocol.MetadataTopicID, config, log.NopObserver{})
+	o.Log, err = m.store.Open(protocol.TopicPartition{Topic: protocol.MetadataTopic}, protocol.MetadataTopicID, config, log.NopObserver{})
 	if err != nil {
 		r.t.Fatal(err)
 	}

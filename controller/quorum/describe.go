@@ -9,9 +9,6 @@ import (
 	"ottla/protocol"
 )
 
-// metadataTopic names the log that DescribeQuorum is about.
-const metadataTopic = "__cluster_metadata"
-
 // describe is the quorum as its leader sees it, as the answer to DescribeQuorum (KIP-595, KIP-836, KIP-853) about the one partition that there is; who was asked has checked that it is
 // the one that is meant. Learners are observers. A member whose node is not registered any more, as its disk was lost, has node id -1. What is not known is -1: where a member's log ends and
 // when it was heard of, until that happens in this leadership. The leader's own times are the present, as from Apache Kafka; the others are wall-clock times made of ticks (Member).
@@ -33,7 +30,7 @@ func (q *Machine) describe() *kmsg.DescribeQuorumResponse {
 		}
 	}
 	t := kmsg.NewDescribeQuorumResponseTopic()
-	t.Topic, t.Partitions = metadataTopic, append(t.Partitions, p)
+	t.Topic, t.Partitions = protocol.MetadataTopic, append(t.Partitions, p)
 	resp.Topics = append(resp.Topics, t)
 	return resp
 }

@@ -226,7 +226,7 @@ func (q *Machine) Expire(now time.Time) {
 
 func (q *Machine) time() {
 	switch {
-	case q.soleMember():
+	case q.Alone():
 		q.tick = time.Time{}
 	case q.tick.IsZero():
 		q.tick = q.now.Add(Tick)

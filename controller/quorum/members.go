@@ -33,7 +33,7 @@ func (q *Machine) reviewMembers() {
 	if !q.o.Govern || !q.mayDecide() || q.changing() || q.ending() {
 		return
 	}
-	due := q.review.due || !q.soleMember() && q.ticks-q.review.at >= reviewTicks
+	due := q.review.due || !q.Alone() && q.ticks-q.review.at >= reviewTicks
 	if !due || !q.mayPropose() {
 		return
 	}

@@ -101,5 +101,5 @@ const contactTicks = 80
 
 // InContact tells whether this node is, or has lately heard of, a leader: what it has applied is then at most so old. It is counted in ticks, as whoever slept has not listened.
 func (q *Machine) InContact() bool {
-	return q.soleMember() && q.leads || q.ticks-q.contact < contactTicks
+	return q.Alone() && q.leads || q.ticks-q.contact < contactTicks
 }

@@ -108,7 +108,7 @@ func (q *Machine) Wrote(w *SnapshotWork) error {
 		return err
 	}
 	compact := w.metadata.GetIndex()
-	if !q.soleMember() {
+	if !q.Alone() {
 		compact = min(compact, q.snapshot.index)
 	}
 	q.snapshot.index = max(q.snapshot.index, w.metadata.GetIndex())

@@ -131,11 +131,8 @@ func (q *Machine) hear(id uint64) {
 	q.heard.members[id] = h
 }
 
-// Alone tells whether this node is the only member, as far as applied.
-func (q *Machine) Alone() bool { return q.soleMember() }
-
-// soleMember tells whether there is nobody to wait for, and nobody to tell.
-func (q *Machine) soleMember() bool {
+// Alone tells whether this node is the only member, as far as applied: there is nobody to wait for, and nobody to tell.
+func (q *Machine) Alone() bool {
 	return q.soleVoter() && len(q.conf.GetLearners()) == 0 && len(q.conf.GetLearnersNext()) == 0
 }
 

@@ -22,6 +22,19 @@ func Ask(ctx context.Context, c *client.Conn, req kmsg.Request, done func(kmsg.R
 	})
 }
 
+// Call is Ask that waits for the answer; ctx bounds that.
+func Call[Resp kmsg.Response](ctx context.Context, c *client.Conn, req kmsg.Request) (resp Resp, err error) {
+	done := make(chan struct{})
+	Ask(ctx, c, req, func(r kmsg.Response, e error) {
+		if err = e; e == nil {
+			resp = r.(Resp)
+		}
+		close(done)
+	})
+	<-done
+	return resp, err
+}
+
 // decodeReply reads the body of a response of Kafka's.
 func decodeReply(key, version int16, body []byte) (resp kmsg.Response, err error) {
 	defer func() {

@@ -59,7 +59,7 @@ func openController(n *node) (*controller, error) {
 	}
 	config := log.DefaultConfig()
 	config.SegmentBytes, config.IndexIntervalBytes, config.RetentionMs, config.RetentionBytes = n.s.plan.segmentBytes, 512, -1, -1
-	c.log, err = c.store.Open(protocol.TopicPartition{Topic: "__cluster_metadata"}, protocol.MetadataTopicID, config, log.NopObserver{})
+	c.log, err = c.store.Open(protocol.TopicPartition{Topic: protocol.MetadataTopic}, protocol.MetadataTopicID, config, log.NopObserver{})
 	if err != nil {
 		return nil, err
 	}

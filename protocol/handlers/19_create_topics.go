@@ -20,9 +20,6 @@ import (
 	"ottla/protocol"
 )
 
-// metadataTopic is where the quorum keeps its records; nobody creates or deletes it.
-const metadataTopic = "__cluster_metadata"
-
 func createTopics(r *request, req *kmsg.CreateTopicsRequest) kmsg.Response {
 	type in = kmsg.CreateTopicsRequestTopic
 	type out = kmsg.CreateTopicsResponseTopic
@@ -38,8 +35,8 @@ func createTopics(r *request, req *kmsg.CreateTopicsRequest) kmsg.Response {
 		switch {
 		case twice[t.Topic]:
 			return errDuplicateTopic
-		case t.Topic == metadataTopic:
-			return protocol.Errorf(kerr.InvalidRequest, "Creation of internal topic %s is prohibited.", metadataTopic)
+		case t.Topic == protocol.MetadataTopic:
+			return protocol.Errorf(kerr.InvalidRequest, "Creation of internal topic %s is prohibited.", protocol.MetadataTopic)
 		case !wholeCluster && !r.mayTopic(protocol.OpCreate, t.Topic):
 			return kerr.TopicAuthorizationFailed
 		}

@@ -58,7 +58,7 @@ func logsOf(partitions []LogDirPartition, wanted func(protocol.TopicPartition) b
 	})
 	var topics []kmsg.DescribeLogDirsResponseDirTopic
 	for _, p := range partitions {
-		if p.Topic == metadataTopic || !wanted(p.TopicPartition) {
+		if p.Topic == protocol.MetadataTopic || !wanted(p.TopicPartition) {
 			continue
 		}
 		if len(topics) == 0 || topics[len(topics)-1].Topic != p.Topic {

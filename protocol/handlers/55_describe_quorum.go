@@ -39,7 +39,7 @@ func describeQuorum(r *request, req *kmsg.DescribeQuorumRequest) kmsg.Response {
 }
 
 func asksAboutMetadata(topics []kmsg.DescribeQuorumRequestTopic) bool {
-	return len(topics) == 1 && topics[0].Topic == metadataTopic && len(topics[0].Partitions) == 1 && topics[0].Partitions[0].Partition == 0
+	return len(topics) == 1 && topics[0].Topic == protocol.MetadataTopic && len(topics[0].Partitions) == 1 && topics[0].Partitions[0].Partition == 0
 }
 
 // unknownQuorums refuses every partition that was asked about.

@@ -48,7 +48,7 @@ func (r *request) snapshotPartition(topic string, p *kmsg.FetchSnapshotRequestTo
 	o.CurrentLeader.LeaderID, o.CurrentLeader.LeaderEpoch = -1, -1
 	err := error(kerr.UnknownTopicOrPartition)
 	switch {
-	case topic != metadataTopic || p.Partition != 0:
+	case topic != protocol.MetadataTopic || p.Partition != 0:
 	case p.SnapshotID.Epoch < 0:
 		err = kerr.SnapshotNotFound
 	default:

@@ -19,7 +19,7 @@ func TestDescribeQuorum(t *testing.T) {
 			b.controller.decide = func(req kmsg.Request) (kmsg.Response, error) {
 				resp := req.ResponseKind().(*kmsg.DescribeQuorumResponse)
 				voter := kmsg.DescribeQuorumResponseTopicPartitionReplicaState{ReplicaID: 3, ReplicaDirectoryID: idOf("d"), LogEndOffset: 43, LastFetchTimestamp: 1000, LastCaughtUpTimestamp: 2000}
-				resp.Topics = []kmsg.DescribeQuorumResponseTopic{{Topic: metadataTopic, Partitions: []kmsg.DescribeQuorumResponseTopicPartition{{
+				resp.Topics = []kmsg.DescribeQuorumResponseTopic{{Topic: protocol.MetadataTopic, Partitions: []kmsg.DescribeQuorumResponseTopicPartition{{
 					LeaderID: 3, LeaderEpoch: 5, HighWatermark: 42, CurrentVoters: []kmsg.DescribeQuorumResponseTopicPartitionReplicaState{voter},
 				}}}}
 				resp.Nodes = []kmsg.DescribeQuorumResponseNode{{NodeID: 3, Listeners: []kmsg.DescribeQuorumResponseNodeListener{{Name: "L", Host: "h3", Port: 9}}}}
@@ -48,7 +48,7 @@ func TestDescribeQuorum(t *testing.T) {
 		if p := ask[*kmsg.DescribeQuorumResponse](c, v, req).Topics[0].Partitions[0]; p.ErrorCode != kerr.UnknownTopicOrPartition.Code {
 			t.Errorf("another topic: %+v", p)
 		}
-		req.Topics[0].Topic = metadataTopic
+		req.Topics[0].Topic = protocol.MetadataTopic
 		b.authorizer.deny(protocol.OpDescribe, protocol.ResourceCluster, protocol.Cluster.Name)
 		if resp := ask[*kmsg.DescribeQuorumResponse](c, v, req); resp.ErrorCode != kerr.ClusterAuthorizationFailed.Code || len(resp.Topics) != 0 {
 			t.Errorf("denied: %+v", resp)

@@ -42,7 +42,7 @@ func (f *fetchCall) wantsMetadata() (p wire.FetchPartition, ok bool) {
 		return p, false
 	}
 	name, id, _ := s.NextTopic()
-	ok = (string(name) == metadataTopic || id == protocol.MetadataTopicID) && s.NextPartition(&p) && p.Partition == 0
+	ok = (string(name) == protocol.MetadataTopic || id == protocol.MetadataTopicID) && s.NextPartition(&p) && p.Partition == 0
 	s.Rewind()
 	return p, ok
 }
@@ -104,7 +104,7 @@ func (m *metadataFetch) answer(c *server.Call, err error) {
 		r.RecordsSize = 0
 	}
 	w := wire.FetchWriter{Version: m.version}
-	b := w.Topic(w.Begin(c.Reply.Buf(), 0, 0, wire.NoSessionID, 1), metadataTopic, protocol.MetadataTopicID, 1)
+	b := w.Topic(w.Begin(c.Reply.Buf(), 0, 0, wire.NoSessionID, 1), protocol.MetadataTopic, protocol.MetadataTopicID, 1)
 	b, _ = w.Partition(b, &r)
 	if s := m.out.Range.Source; s != nil {
 		c.Reply.SetBuf(b)

@@ -71,7 +71,7 @@ func (m *fakeMetadata) Committed(done func(protocol.Offset, error)) {
 
 // fetchMetadata asks for the metadata's log, by id where the version has ids.
 func fetchMetadata(version int16, offset int64, waitMs int32) *kmsg.FetchRequest {
-	req := fetchRequest(version, fetchOf(metadataTopic, 0, offset))
+	req := fetchRequest(version, fetchOf(protocol.MetadataTopic, 0, offset))
 	req.MaxWaitMillis = waitMs
 	if version >= 13 {
 		req.Topics[0].TopicID = protocol.MetadataTopicID
@@ -232,7 +232,7 @@ func TestFetchSnapshot(t *testing.T) {
 			req.ReplicaID, req.MaxBytes = 2, most
 			p := kmsg.NewFetchSnapshotRequestTopicPartition()
 			p.Position, p.SnapshotID.EndOffset, p.SnapshotID.Epoch, p.CurrentLeaderEpoch = position, 4, 3, -1
-			req.Topics = []kmsg.FetchSnapshotRequestTopic{{Topic: metadataTopic, Partitions: []kmsg.FetchSnapshotRequestTopicPartition{p}}}
+			req.Topics = []kmsg.FetchSnapshotRequestTopic{{Topic: protocol.MetadataTopic, Partitions: []kmsg.FetchSnapshotRequestTopicPartition{p}}}
 			return req
 		}
 		for v := range int16(2) {

@@ -568,7 +568,7 @@ func FuzzNodeCalls(f *testing.F) {
 	f.Add(int16(63), int16(1), true, aboutItself(2)[1].AppendTo(nil))
 	f.Add(int16(1), int16(17), true, fetchMetadata(17, 1, 5).AppendTo(nil))
 	snapshot := kmsg.NewPtrFetchSnapshotRequest()
-	snapshot.Topics = []kmsg.FetchSnapshotRequestTopic{{Topic: metadataTopic, Partitions: make([]kmsg.FetchSnapshotRequestTopicPartition, 1)}}
+	snapshot.Topics = []kmsg.FetchSnapshotRequestTopic{{Topic: protocol.MetadataTopic, Partitions: make([]kmsg.FetchSnapshotRequestTopicPartition, 1)}}
 	f.Add(int16(59), int16(0), true, snapshot.AppendTo(nil))
 	f.Fuzz(func(t *testing.T, key, version int16, proved bool, body []byte) {
 		b, l, _ := newNode(t)

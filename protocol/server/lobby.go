@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"sync"
 	"syscall"
 	"time"
@@ -147,7 +148,7 @@ func (l *lobby) adopt(raw syscall.RawConn) (*patientSocket, error) {
 	}
 	fd, err := -1, error(nil)
 	if e := raw.Control(func(from uintptr) { fd, err = unix.FcntlInt(from, unix.F_DUPFD_CLOEXEC, 0) }); e != nil || err != nil {
-		return nil, firstOf(e, err)
+		return nil, cmp.Or(e, err)
 	}
 	s := newPatientSocket(l, fd)
 	l.mu.Lock()
@@ -158,15 +159,6 @@ func (l *lobby) adopt(raw syscall.RawConn) (*patientSocket, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // leave is called before the descriptor is closed.
