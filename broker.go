@@ -155,14 +155,11 @@ const retryDelay = 100 * time.Millisecond
 func (b *broker) register(ctx context.Context) error {
 	patience := time.Now().Add(2*b.session() + time.Second)
 	for {
-		resp, err := b.ask(ctx, b.registration())
+		epoch, err := b.registerOnce(ctx)
 		if err == nil {
-			r := resp.(*kmsg.BrokerRegistrationResponse)
-			if err = kerr.ErrorForCode(r.ErrorCode); err == nil {
-				b.epoch.Store(r.BrokerEpoch)
-				b.wake()
-				return b.awaitService(ctx)
-			}
+			b.epoch.Store(epoch)
+			b.wake()
+			return b.awaitService(ctx)
 		}
 		switch {
 		case transient(err):
@@ -176,6 +173,16 @@ func (b *broker) register(ctx context.Context) error {
 			return fmt.Errorf("register: %w", errors.Join(ctx.Err(), err))
 		}
 	}
+}
+
+// registerOnce makes one registration.
+func (b *broker) registerOnce(ctx context.Context) (epoch int64, err error) {
+	resp, err := b.ask(ctx, b.registration())
+	if err != nil {
+		return -1, err
+	}
+	r := resp.(*kmsg.BrokerRegistrationResponse)
+	return r.BrokerEpoch, kerr.ErrorForCode(r.ErrorCode)
 }
 
 // awaitService waits until the image has this incarnation in service. A node that is alone is so at once.
@@ -225,7 +232,7 @@ func (b *broker) amend(ctx context.Context) bool {
 	img := b.n.controller.Image()
 	if r := b.registered(); r != nil && !b.stopping.Load() {
 		if host, port := b.address(); r.Host != host || r.Port != int32(port) {
-			if _, err := b.ask(ctx, b.registration()); err != nil {
+			if _, err := b.registerOnce(ctx); err != nil {
 				b.n.Logger.Debug("registration was not changed", "error", err)
 				b.wake()
 				return false
@@ -309,21 +316,16 @@ func (b *broker) beat(ctx context.Context, c *client.Conn) {
 // errLeadsNot ends a connection to a node that does not lead the quorum any more.
 var errLeadsNot = errors.New("the node does not lead the metadata quorum")
 
-// beatOnce makes one call and waits for its answer. An error says that the node is not to be asked again.
+// beatOnce makes one call and waits for its answer, for half a session: a leader that sleeps has a successor by then, which has to be told in time. An error says that the node is not to
+// be asked again.
 func (b *broker) beatOnce(ctx context.Context, c *client.Conn) error {
-	answers := make(chan error, 1)
-	raftnet.Ask(ctx, c, b.heartbeat(), func(resp kmsg.Response, err error) {
-		if err == nil {
-			err = b.answered(resp.(*kmsg.BrokerHeartbeatResponse))
-		}
-		answers <- err
-	})
-	select {
-	case err := <-answers:
+	ctx, cancel := context.WithTimeout(ctx, b.session()/2)
+	defer cancel()
+	resp, err := raftnet.Call[*kmsg.BrokerHeartbeatResponse](ctx, c, b.heartbeat())
+	if err != nil {
 		return err
-	case <-c.Done():
-		return c.Err()
 	}
+	return b.answered(resp)
 }
 
 // answered takes the answer to a heartbeat. An error says that the node does not lead.

@@ -35,12 +35,13 @@ func newCluster(t *testing.T, size int) *cluster {
 	return c
 }
 
-func (c *cluster) address(i int) string { return fmt.Sprintf("10.0.0.%d:9092", i+1) }
+func (c *cluster) host(i int) string    { return fmt.Sprintf("10.0.0.%d", i+1) }
+func (c *cluster) address(i int) string { return c.host(i) + ":9092" }
 
 func (c *cluster) config(i int, join ...string) ottla.Config {
 	return ottla.Config{
 		Data: "/data", Listen: c.address(i), FS: c.disks[i], Join: join, Secret: testSecret,
-		ListenFunc: func(_ context.Context, _, address string) (net.Listener, error) { return c.network.Listen(address) }, DialFunc: c.network.Dial,
+		ListenFunc: func(_ context.Context, _, address string) (net.Listener, error) { return c.network.Listen(address) }, DialFunc: c.network.Host(c.host(i)),
 	}
 }
 
@@ -140,6 +141,32 @@ func TestClusterStartsAgain(t *testing.T) {
 			if _, err := c.disks[i].Stat(path.Join("/data", "joining")); err == nil {
 				t.Error("a node that has joined still wants to")
 			}
+		}
+	})
+}
+
+// A leader that falls silent, and whose connections stay open, is followed by another: the others tell that one in time that they are alive.
+func TestSilentLeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		c.form()
+		time.Sleep(5 * time.Second) // all three vote
+		for i := 1; i < 3; i++ {
+			c.network.Cut(c.host(0), c.host(i))
+		}
+		time.Sleep(4 * time.Second)
+		for range 20 {
+			brokers, err := c.nodes[1].admin(t).ListBrokers(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := brokers.NodeIDs(); len(got) != 2 || got[0] != 2 || got[1] != 3 {
+				t.Fatalf("in service: %v", got)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		for i := 1; i < 3; i++ {
+			c.network.Heal(c.host(0), c.host(i))
 		}
 	})
 }
