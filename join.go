@@ -196,9 +196,6 @@ func (n *Node) bootstrap(ctx context.Context, seen map[protocol.DirectoryID]bool
 		return false, nil
 	}
 	n.clusterID = id
-	if n.nodeID == nil {
-		n.id = firstNodeID
-	}
 	n.Logger.Info("founding a cluster", "cluster", id, "nodes", len(seen))
 	return true, nil
 }
