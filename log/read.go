@@ -77,6 +77,9 @@ func (l *Log) read(from, limit protocol.Offset, maxBytes int, atLeastOne bool, o
 		return nil
 	}
 	segs := *l.segments.Load()
+	if start := protocol.Offset(l.start.Load()); from < start {
+		return outOfRange(from, start, end) // retention took its segment between the two looks
+	}
 	// Compaction may have left nothing at or past from in a segment: then the next one has it. Without it nothing but a lost file leaves such a gap, and nobody may be led over it.
 	for i := max(0, segmentAt(segs, from)); i < len(segs) && segs[i].Base() < limit; i++ {
 		last := i == len(segs)-1 || segs[i+1].Base() > limit

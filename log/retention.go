@@ -130,11 +130,11 @@ func (l *Log) release(old []*segment.Segment, end int64) ([]*segment.Segment, er
 		segs = *l.segments.Load()
 	}
 	start := segs[n].Base()
-	l.publish(slices.Clone(segs[n:]))
 	if int64(start) > l.start.Load() {
-		l.start.Store(int64(start))
+		l.start.Store(int64(start)) // before the list: whoever sees that it is shorter sees where the log starts
 		l.epochs.cutStart(start)
 	}
+	l.publish(slices.Clone(segs[n:]))
 	l.pending.sealed = slices.DeleteFunc(l.pending.sealed, func(s *segment.Segment) bool { return s.Base() < start })
 	return segs[:n], nil
 }

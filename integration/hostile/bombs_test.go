@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"io"
 	"math"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -63,18 +62,6 @@ func zstdRun(blocks int, wide bool) []byte {
 		f = append(f, 0x02, 0x00, 0x10, 0) // a block that repeats one byte
 	}
 	return append(f, 0x09, 0, 0, 0) // the last one, raw: no headers
-}
-
-// spends fails the test if f makes the process allocate more than so many bytes. (The node runs in this process.)
-func spends(t *testing.T, most uint64, f func()) {
-	t.Helper()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	if n := after.TotalAlloc - before.TotalAlloc; n > most {
-		t.Errorf("%d bytes allocated", n)
-	}
 }
 
 // byTime asks for the first record at or after a time.

@@ -161,11 +161,12 @@ func (l *lobby) adopt(raw syscall.RawConn) (*patientSocket, error) {
 	return s, nil
 }
 
-// leave is called before the descriptor is closed.
+// leave is called before the descriptor is closed. The epoll would keep an entry for its number as long as another descriptor has the socket open, and refuse the number from then on.
 func (l *lobby) leave(s *patientSocket) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.sockets, int32(s.fd))
+	_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, s.fd, nil) // ENOENT: it was never in
 }
 
 // enterLobby moves a connection whose calls are patient to the lobby, unless somebody writes to it at the moment. It runs on the reader's goroutine, between passes.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -110,8 +111,24 @@ func TestShutdownEndsTheLobby(t *testing.T) {
 	}
 }
 
-// socketPair is a socket in a lobby of its own, and its peer.
-func socketPair(t *testing.T) (*patientSocket, net.Conn) {
+// A connection that somebody writes to when it comes to the lobby stays where it is, and comes again.
+func TestWhoLeavesTheLobbyMayComeBack(t *testing.T) {
+	l := &lobby{worthwhile: func() bool { return false }}
+	raw, _ := rawPair(t)
+	defer l.close()
+	for range 3 {
+		s, err := l.adopt(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// rawPair is an accepted TCP connection and its peer.
+func rawPair(t *testing.T) (syscall.RawConn, net.Conn) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -125,22 +142,28 @@ func socketPair(t *testing.T) (*patientSocket, net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		_ = nc.Close()
+		_ = peer.Close()
+	})
 	raw, err := nc.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return raw, peer
+}
+
+// socketPair is a socket in a lobby of its own, and its peer.
+func socketPair(t *testing.T) (*patientSocket, net.Conn) {
 	l := &lobby{worthwhile: func() bool { return false }}
+	raw, peer := rawPair(t)
 	s, err := l.adopt(raw)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := nc.Close(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		_ = s.Close()
 		l.close()
-		_ = peer.Close()
 	})
 	return s, peer
 }
