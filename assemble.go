@@ -15,6 +15,7 @@ import (
 	"ottla/controller/decide"
 	"ottla/controller/image"
 	"ottla/controller/liveness"
+	"ottla/controller/record"
 	"ottla/log"
 	"ottla/log/purgatory"
 	"ottla/protocol"
@@ -116,9 +117,11 @@ func (n *Node) openController(context.Context) error {
 	if err != nil {
 		return err
 	}
+	// A founder has its id from the first record on: who joins before it has registered gets another.
+	founding := []*record.Record{record.Of(&record.NodeAssignment{NodeId: int32(n.id), DirectoryId: n.directory[:]})}
 	n.controller, err = controller.Open(controller.Options{Log: metadata, FS: n.FS, Dir: path.Join(n.dirs[0], quorumFolder), NodeID: n.id, ClusterID: n.clusterID,
-		Join: n.mustJoin, Govern: true, MaxReplicas: maxReplicas, Liveness: liveness.New(n.broker.session(), liveness.Self{ID: n.id, Incarnation: n.broker.incarnation}), Features: decide.Founding(), Send: n.peers.transport.Send, Forward: n.peers.forward,
-		LeaderChanged: n.peers.leaderChanged, Published: n.peers.forwarder.Published, Static: n.Properties, Defaults: foundingDefaults, Logger: n.Logger, Metrics: n.metrics.controller})
+		Join: n.mustJoin, Govern: true, MaxReplicas: maxReplicas, Liveness: liveness.New(n.broker.session(), liveness.Self{ID: n.id, Incarnation: n.broker.incarnation}), Features: decide.Founding(), Founding: founding, Send: n.peers.transport.Send, Forward: n.peers.forward,
+		LeaderChanged: n.peers.leaderChanged, Published: n.published, Static: n.Properties, Defaults: foundingDefaults, Logger: n.Logger, Metrics: n.metrics.controller})
 	if err != nil {
 		return err
 	}
@@ -133,6 +136,12 @@ func (n *Node) openController(context.Context) error {
 	n.run("replicas", n.replicas.Run)
 	n.run("controller", n.controller.Run)
 	return nil
+}
+
+// published passes on that the image shows everything up to at: to requests that wait for what they have decided, and to this broker.
+func (n *Node) published(at protocol.Offset) {
+	n.peers.forwarder.Published(at)
+	n.broker.published()
 }
 
 // maxReplicas is one until followers copy what leaders have.

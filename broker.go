@@ -29,6 +29,8 @@ type broker struct {
 	// Each has room for one: the image or the leader is another, or it wants to stop. One is run's, one beat's, one awaitService's: none takes another's news.
 	changed, pulse, service chan struct{}
 
+	news bool // the image that is about to be published is such; the controller's goroutine has it
+
 	mu   sync.Mutex
 	host string // of the registrations, with port
 	port uint16
@@ -53,9 +55,15 @@ func (b *broker) wake() {
 	}
 }
 
-// follow looks at what has changed of this node.
+// follow notes whether something has changed that this node has to do with.
 func (b *broker) follow(_ *image.Image, d *image.Delta) {
-	if len(d.Brokers) > 0 || len(d.Controllers) > 0 || d.Features || d.Controller {
+	b.news = b.news || len(d.Brokers) > 0 || len(d.Controllers) > 0 || d.Features || d.Controller
+}
+
+// published wakes who waits for such a change, now that the image shows it.
+func (b *broker) published() {
+	if b.news {
+		b.news = false
 		b.wake()
 	}
 }

@@ -29,19 +29,19 @@ import (
 	"ottla/protocol/memnet"
 )
 
-// record is a log for the eyes of a test.
-type record struct {
+// heard is a log for the eyes of a test.
+type heard struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (r *record) Write(p []byte) (int, error) {
+func (r *heard) Write(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.b.Write(p)
 }
 
-func (r *record) String() string {
+func (r *heard) String() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.b.String()
@@ -313,7 +313,7 @@ func TestKafkaFile(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "kraft-combined-logs")
 	props["log.dirs"] = folder
 	props["listeners"] = "PLAINTEXT://127.0.0.1:0,CONTROLLER://:9093"
-	said := new(record)
+	said := new(heard)
 	n, err := Start(t.Context(), Config{Properties: props, Logger: slog.New(slog.NewTextHandler(said, nil))})
 	if err != nil {
 		t.Fatal(err)

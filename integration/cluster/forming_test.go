@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"path"
@@ -48,9 +49,37 @@ func (c *cluster) config(i int, join ...string) ottla.Config {
 // start starts a node, and gives clients the way to it.
 func (c *cluster) start(i int, config ottla.Config) {
 	c.t.Helper()
-	n := startNode(c.t, config)
-	n.network, n.opts = c.network, []kgo.Opt{kgo.SeedBrokers(c.address(i)), kgo.Dialer(c.network.Dial)}
-	c.nodes[i] = n
+	c.startAll(0, map[int]ottla.Config{i: config})
+}
+
+// startAll starts nodes at the same time, or each so much after the one before. It ends the test if one cannot start, or they have not found each other within minutes.
+func (c *cluster) startAll(delay time.Duration, configs map[int]ottla.Config) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	var starting sync.WaitGroup
+	errs := make([]error, len(c.nodes))
+	for i, config := range configs {
+		starting.Go(func() {
+			time.Sleep(time.Duration(i) * delay)
+			config.Logger = quiet
+			n, err := ottla.Start(ctx, config)
+			if errs[i] = err; err != nil {
+				cancel() // the others would wait for this one
+				return
+			}
+			c.nodes[i] = &node{Node: n, network: c.network, opts: []kgo.Opt{kgo.SeedBrokers(c.address(i)), kgo.Dialer(c.network.Dial)}}
+		})
+	}
+	starting.Wait()
+	for i := range configs {
+		if n := c.nodes[i]; errs[i] == nil {
+			c.t.Cleanup(func() { closeNode(c.t, n.Node) })
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 // form founds a cluster with the first node, and has the others join it.
@@ -94,16 +123,13 @@ func TestNodesFoundAClusterTogether(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCluster(t, 3)
 			all := []string{c.address(0), c.address(1), c.address(2)}
-			var starting sync.WaitGroup
+			configs := map[int]ottla.Config{}
 			for i := range c.nodes {
-				starting.Go(func() {
-					time.Sleep(time.Duration(i) * delay)
-					config := c.config(i, all...)
-					config.BootstrapExpect = 3
-					c.start(i, config)
-				})
+				config := c.config(i, all...)
+				config.BootstrapExpect = 3
+				configs[i] = config
 			}
-			starting.Wait()
+			c.startAll(delay, configs)
 			ids := map[any]bool{}
 			for _, n := range c.nodes {
 				ids[n.NodeID()] = true
@@ -129,11 +155,7 @@ func TestClusterStartsAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		var starting sync.WaitGroup
-		for i := range c.nodes {
-			starting.Go(func() { c.start(i, c.config(i)) })
-		}
-		starting.Wait()
+		c.startAll(0, map[int]ottla.Config{0: c.config(0), 1: c.config(1), 2: c.config(2)})
 		for i, n := range c.nodes {
 			if details, err := n.admin(t).ListTopics(t.Context(), "kept"); err != nil || len(details["kept"].Partitions) != 3 || int(n.NodeID()) != i+1 {
 				t.Fatal(details, err)

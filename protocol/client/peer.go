@@ -89,7 +89,7 @@ func (p *Peer) dial(ctx context.Context) (*Conn, error) {
 
 // tell logs what has changed since the last attempt.
 func (p *Peer) tell(to Target, err error) {
-	text := ""
+	text := "connected"
 	if err != nil {
 		text = err.Error()
 	}
