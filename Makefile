@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED ?= 0
 
-.PHONY: run cluster build test check race fuzz histories sim sabotage clients franz-go faults hostile gates microbench bench generate
+.PHONY: run cluster build test check lint race fuzz histories sim sabotage clients franz-go faults hostile gates microbench bench generate
 
 run: build
 	bin/ottla serve
@@ -19,12 +19,14 @@ test:
 	$(GO) test -timeout 1m -tags failpoint -run Failpoint . ./log/vfs
 
 # For every few minutes: format, vet, staticcheck, import direction, unit tests.
-check:
+check: lint
+	$(GO) test -short -timeout 2m ./...
+
+lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags failpoint ./...
 	$(GO) tool staticcheck ./...
-	$(GO) test -short -timeout 2m ./...
 
 race:
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
