@@ -248,24 +248,38 @@ func (p *peers) endpoints(img *image.Image, at net.Addr) (out []peer.Endpoint) {
 	return out
 }
 
-// connectionEnded looks whether the process of a broker is still there when a connection of it was reset. Only the leader of the quorum has to know.
+// connectionEnded looks whether the process of a node is still there when a connection of it was reset: the leader of the quorum has to know of every broker, and members of each other.
 func (p *peers) connectionEnded(c *server.Conn, cause error) {
-	node, _ := c.Peer()
-	if !p.n.doors.known() {
-		return // this node is still looking for its cluster
+	if !p.n.doors.known() || !client.Reset(cause) {
+		return // known: this node is not looking for its cluster any more
 	}
-	if b := p.n.controller.Image().Broker(node.ID); b != nil && client.Reset(cause) && p.n.controller.Leader() == p.n.controller.RaftID() {
-		p.checkProcess(b)
+	node, _ := c.Peer()
+	if img := p.n.controller.Image(); p.leads() || img.Controller(node.ID) != nil {
+		p.checkProcess(img, node.ID)
 	}
 }
 
+func (p *peers) leads() bool { return p.n.controller.Leader() == p.n.controller.RaftID() }
+
 // memberGone takes that the process of a member was found to be gone.
 func (p *peers) memberGone(raftID uint64) {
-	p.n.controller.Forget(raftID)
 	if to, known := p.locate(raftID); known {
-		p.mu.Lock()
-		p.gone[to.Node] = time.Now()
-		p.mu.Unlock()
+		p.processGone(to.Node)
+	}
+}
+
+// processGone takes that the process of a node was found to be gone. What it led has another leader at once. Who does not lead the quorum keeps that in mind: it may be about to.
+func (p *peers) processGone(id protocol.BrokerID) {
+	p.mu.Lock()
+	p.gone[id] = time.Now()
+	p.mu.Unlock()
+	img := p.n.controller.Image()
+	if c := img.Controller(id); c != nil {
+		p.n.controller.Forget(c.RaftID)
+	}
+	if b := img.Broker(id); b != nil && !b.Fenced && p.leads() {
+		p.n.Logger.Info("the process of a broker is gone", "broker", id, "address", hostPort(b.Host, b.Port))
+		p.n.controller.Lost(id, b.Epoch)
 	}
 }
 
@@ -278,35 +292,45 @@ func (p *peers) checkGone(img *image.Image) {
 	p.gone = map[protocol.BrokerID]time.Time{}
 	p.mu.Unlock()
 	for id, at := range gone {
-		if b := img.Broker(id); b != nil && time.Since(at) < goneFor {
-			p.checkProcess(b)
+		if time.Since(at) < goneFor {
+			p.checkProcess(img, id)
 		}
 	}
 }
 
-// checkProcess dials a broker, and has it fenced if nobody listens there any more.
-func (p *peers) checkProcess(b *image.Broker) {
-	if b.Fenced || len(b.Endpoints) == 0 || b.ID == p.n.id {
+// checkProcess dials a node, unless that is under way, and takes it for gone if nobody listens there any more.
+func (p *peers) checkProcess(img *image.Image, id protocol.BrokerID) {
+	address, known := addressOf(img, id)
+	if !known || id == p.n.id {
 		return
 	}
 	p.mu.Lock()
-	busy := p.checking[b.ID]
-	p.checking[b.ID] = true
+	busy := p.checking[id]
+	p.checking[id] = true
 	p.mu.Unlock()
 	if busy {
 		return
 	}
-	address := hostPort(b.Host, b.Port)
 	p.checks.Go(func() {
 		gone := client.Refused(context.Background(), p.n.DialFunc, address)
 		p.mu.Lock()
-		delete(p.checking, b.ID)
+		delete(p.checking, id)
 		p.mu.Unlock()
 		if gone {
-			p.n.Logger.Info("the process of a broker is gone", "broker", b.ID, "address", address)
-			p.n.controller.Lost(b.ID, b.Epoch)
+			p.processGone(id)
 		}
 	})
+}
+
+// addressOf is where a node listens, by its registrations.
+func addressOf(img *image.Image, id protocol.BrokerID) (address string, known bool) {
+	if b := img.Broker(id); b != nil && len(b.Endpoints) > 0 {
+		return hostPort(b.Host, b.Port), true
+	}
+	if c := img.Controller(id); c != nil && len(c.Endpoints) > 0 {
+		return hostPort(c.Endpoints[0].Host, c.Endpoints[0].Port), true
+	}
+	return "", false
 }
 
 // transient tells whether a request to the quorum may succeed when it is made again.

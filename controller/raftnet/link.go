@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -33,6 +34,7 @@ type link struct {
 
 	mu     sync.Mutex
 	up     bool
+	woken  time.Time // when the member was last heard of while it was not up
 	small  []message // in order
 	large  []message // in order; the first may have been sent in part
 	queued int64     // bytes of both, but not of snapshots
@@ -178,6 +180,21 @@ func (l *link) dropSmall(of func(*message) bool) bool {
 		}
 	}
 	return false
+}
+
+// wakeEvery is how often at most a member's messages have it dialed that cannot be reached: the way may be open in one direction only.
+const wakeEvery = 50 * time.Millisecond
+
+func (l *link) heard(now time.Time) {
+	l.mu.Lock()
+	wake := !l.up && now.Sub(l.woken) >= wakeEvery
+	if wake {
+		l.woken = now
+	}
+	l.mu.Unlock()
+	if wake {
+		l.peer.Wake()
+	}
 }
 
 // use sends what is queued for as long as the connection lasts.

@@ -36,6 +36,7 @@ func (t *Transport) Deliver(from protocol.Node, body []byte) error {
 			return err
 		}
 		if m != nil && t.believable(from, m) {
+			t.heard(m.GetFrom())
 			t.o.Receive(from, m)
 		}
 	}

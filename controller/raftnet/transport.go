@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -123,6 +124,16 @@ func (t *Transport) link(id uint64) *link {
 		t.running.Go(func() { _ = l.peer.Run(ctx) }) // it has no error but the end of ctx
 	}
 	return l
+}
+
+// heard has the next dial of a member made now that it has called: it is there, and what keeps this node from it may be a pause after dials that it did not answer.
+func (t *Transport) heard(id uint64) {
+	t.mu.Lock()
+	l := t.links[id]
+	t.mu.Unlock()
+	if l != nil {
+		l.heard(time.Now())
+	}
 }
 
 // Keep ends the connections to all but the given members: those of old are not written to any more.

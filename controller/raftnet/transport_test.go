@@ -271,3 +271,23 @@ func FuzzDeliver(f *testing.F) {
 		}
 	})
 }
+
+// A member that was down for long and calls again is dialed at once, however long the pause after the last dial would be.
+func TestWhoCallsIsDialedAtOnce(t *testing.T) {
+	inRig(t, 2, func(t *testing.T, r *rig) {
+		r.members[2].stop()
+		r.members[1].transport.Send([]*pb.Message{msg(pb.MsgHeartbeat, 1, 2, 1)})
+		time.Sleep(10 * time.Second) // the pauses are as long as they get
+		for range 5 {
+			r.start(2, Options{})
+			r.members[2].transport.Send([]*pb.Message{msg(pb.MsgHeartbeat, 2, 1, 2)})
+			time.Sleep(10 * time.Millisecond)
+			if got := r.members[2].took(); len(got) != 1 {
+				t.Fatalf("received %v", got)
+			}
+			r.members[2].stop()
+			time.Sleep(10 * time.Second)
+			r.members[1].transport.Send([]*pb.Message{msg(pb.MsgHeartbeat, 1, 2, 3)})
+		}
+	})
+}
