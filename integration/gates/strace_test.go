@@ -154,8 +154,10 @@ func ended(cmd *exec.Cmd) error {
 	return err
 }
 
-// calls are system calls by name.
+// calls are system calls by name. Those that failed stand under unready: they found nothing to read, or no room, and tell how busy the machine is.
 type calls map[string]int
+
+const unready = "unready"
 
 func trace(t *testing.T, pid int, file string, f func() error) calls {
 	t.Helper()
@@ -192,7 +194,14 @@ func parseCalls(table string) (calls, error) {
 		if err != nil {
 			return nil, fmt.Errorf("strace: %q: %w", line, err)
 		}
-		c[fields[len(fields)-1]] += n
+		name, failed := fields[len(fields)-1], 0
+		if len(fields) > 5 {
+			if failed, err = strconv.Atoi(fields[4]); err != nil {
+				return nil, fmt.Errorf("strace: %q: %w", line, err)
+			}
+		}
+		c[name] += n - failed
+		c[unready] += failed
 	}
 	if len(c) == 0 {
 		return nil, fmt.Errorf("strace has counted nothing:\n%s", table)
@@ -204,7 +213,7 @@ func (c calls) perRequest(requests int) map[kind]float64 {
 	costs := map[kind]float64{ioCalls: 0, syncCalls: 0, waitCalls: 0}
 	for name, n := range c {
 		switch {
-		case waiting[name]:
+		case waiting[name] || name == unready:
 			costs[waitCalls] += float64(n)
 		case syncing[name]:
 			costs[syncCalls] += float64(n)
@@ -227,10 +236,10 @@ func TestParseCalls(t *testing.T) {
 ------ ----------- ----------- --------- --------- ----------------
 100.00    0.002000           6       300        12 total
 `)
-	if err != nil || len(c) != 2 || c["read"] != 200 || c["fdatasync"] != 100 {
+	if err != nil || len(c) != 3 || c["read"] != 188 || c["fdatasync"] != 100 || c[unready] != 12 {
 		t.Fatalf("%v, %v", c, err)
 	}
-	if costs := c.perRequest(100); costs[ioCalls] != 3 || costs[syncCalls] != 1 || costs[waitCalls] != 0 {
+	if costs := c.perRequest(100); costs[ioCalls] != 2.88 || costs[syncCalls] != 1 || costs[waitCalls] != 0.12 {
 		t.Errorf("%v", costs)
 	}
 }
