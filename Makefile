@@ -22,6 +22,7 @@ test:
 check: lint
 	$(GO) test -short -timeout 2m ./...
 
+# What check does without running anything.
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...

@@ -120,7 +120,8 @@ func (n *Node) openController(context.Context) error {
 	// A founder has its id from the first record on: who joins before it has registered gets another.
 	founding := []*record.Record{record.Of(&record.NodeAssignment{NodeId: int32(n.id), DirectoryId: n.directory[:]})}
 	n.controller, err = controller.Open(controller.Options{Log: metadata, FS: n.FS, Dir: path.Join(n.dirs[0], quorumFolder), NodeID: n.id, ClusterID: n.clusterID,
-		Join: n.mustJoin, Govern: true, MaxReplicas: maxReplicas, Liveness: liveness.New(n.broker.session(), liveness.Self{ID: n.id, Incarnation: n.broker.incarnation}), Features: decide.Founding(), Founding: founding, Send: n.peers.transport.Send, Forward: n.peers.forward,
+		Join: n.mustJoin, Govern: true, MaxReplicas: maxReplicas, Liveness: liveness.New(n.broker.session(), liveness.Self{ID: n.id, Incarnation: n.broker.incarnation}),
+		Features: decide.Founding(), Founding: founding, Send: n.peers.transport.Send, Forward: n.peers.forward,
 		LeaderChanged: n.peers.leaderChanged, Published: n.published, Static: n.Properties, Defaults: foundingDefaults, Logger: n.Logger, Metrics: n.metrics.controller})
 	if err != nil {
 		return err
@@ -131,17 +132,16 @@ func (n *Node) openController(context.Context) error {
 	n.openCoordinators()
 	n.controller.Subscribe(n.followConfigs)
 	n.controller.Subscribe(n.peers.follow)
-	n.controller.Subscribe(n.broker.follow)
 	n.run("peers", n.peers.run)
 	n.run("replicas", n.replicas.Run)
 	n.run("controller", n.controller.Run)
 	return nil
 }
 
-// published passes on that the image shows everything up to at: to requests that wait for what they have decided, and to this broker.
-func (n *Node) published(at protocol.Offset) {
-	n.peers.forwarder.Published(at)
-	n.broker.published()
+// published passes on what the image shows now: to requests that wait for what they have decided, and to this broker.
+func (n *Node) published(img *image.Image, d *image.Delta) {
+	n.peers.forwarder.Published(img.Offset())
+	n.broker.follow(d)
 }
 
 // maxReplicas is one until followers copy what leaders have.

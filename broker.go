@@ -29,8 +29,6 @@ type broker struct {
 	// Each has room for one: the image or the leader is another, or it wants to stop. One is run's, one beat's, one awaitService's: none takes another's news.
 	changed, pulse, service chan struct{}
 
-	news bool // the image that is about to be published is such; the controller's goroutine has it
-
 	mu   sync.Mutex
 	host string // of the registrations, with port
 	port uint16
@@ -55,15 +53,9 @@ func (b *broker) wake() {
 	}
 }
 
-// follow notes whether something has changed that this node has to do with.
-func (b *broker) follow(_ *image.Image, d *image.Delta) {
-	b.news = b.news || len(d.Brokers) > 0 || len(d.Controllers) > 0 || d.Features || d.Controller
-}
-
-// published wakes who waits for such a change, now that the image shows it.
-func (b *broker) published() {
-	if b.news {
-		b.news = false
+// follow wakes who waits for a change that has to do with this node. They look at the image: it shows the change already.
+func (b *broker) follow(d *image.Delta) {
+	if len(d.Brokers) > 0 || len(d.Controllers) > 0 || d.Features || d.Controller {
 		b.wake()
 	}
 }
@@ -282,7 +274,7 @@ func (b *broker) heartbeat() *kmsg.BrokerHeartbeatRequest {
 // beatHere gives a heartbeat to the leader of the quorum if that is this node, and if something is to come of it: a broker of its process never expires.
 func (b *broker) beatHere() {
 	r := b.registered()
-	if r == nil || b.n.controller.Leader() != b.n.controller.RaftID() || !r.Fenced && !b.stopping.Load() {
+	if r == nil || !b.n.controller.Leads() || !r.Fenced && !b.stopping.Load() {
 		return
 	}
 	b.n.controller.Decide(protocol.Anonymous, b.heartbeat(), func(resp kmsg.Response, err error) {
@@ -373,7 +365,7 @@ func (b *broker) leave(ctx context.Context) error {
 		case <-time.After(retryDelay / 2):
 		}
 	}
-	for c.Leader() == c.RaftID() && ctx.Err() == nil {
+	for c.Leads() && ctx.Err() == nil {
 		c.Resign()
 		if !sleep(ctx, retryDelay/2) {
 			break

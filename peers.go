@@ -193,7 +193,7 @@ func (p *peers) receive(from protocol.Node, m *quorum.Message) {
 // leaderChanged has the new leader be found at once.
 func (p *peers) leaderChanged() {
 	p.forwarder.LeaderChanged()
-	if c := p.n.controller; c.Leader() == c.RaftID() {
+	if p.n.controller.Leads() {
 		p.forwarder.Recall()
 	}
 	p.heart.Wake()
@@ -254,32 +254,18 @@ func (p *peers) connectionEnded(c *server.Conn, cause error) {
 		return // known: this node is not looking for its cluster any more
 	}
 	node, _ := c.Peer()
-	if img := p.n.controller.Image(); p.leads() || img.Controller(node.ID) != nil {
+	if img := p.n.controller.Image(); p.n.controller.Leads() || img.Controller(node.ID) != nil {
 		p.checkProcess(img, node.ID)
 	}
 }
 
-func (p *peers) leads() bool { return p.n.controller.Leader() == p.n.controller.RaftID() }
-
-// memberGone takes that the process of a member was found to be gone.
+// memberGone takes that the process of a member was found to be gone. Who takes over looks again: it may be about to be this node.
 func (p *peers) memberGone(raftID uint64) {
+	p.n.controller.Forget(raftID)
 	if to, known := p.locate(raftID); known {
-		p.processGone(to.Node)
-	}
-}
-
-// processGone takes that the process of a node was found to be gone. What it led has another leader at once. Who does not lead the quorum keeps that in mind: it may be about to.
-func (p *peers) processGone(id protocol.BrokerID) {
-	p.mu.Lock()
-	p.gone[id] = time.Now()
-	p.mu.Unlock()
-	img := p.n.controller.Image()
-	if c := img.Controller(id); c != nil {
-		p.n.controller.Forget(c.RaftID)
-	}
-	if b := img.Broker(id); b != nil && !b.Fenced && p.leads() {
-		p.n.Logger.Info("the process of a broker is gone", "broker", id, "address", hostPort(b.Host, b.Port))
-		p.n.controller.Lost(id, b.Epoch)
+		p.mu.Lock()
+		p.gone[to.Node] = time.Now()
+		p.mu.Unlock()
 	}
 }
 
@@ -298,10 +284,19 @@ func (p *peers) checkGone(img *image.Image) {
 	}
 }
 
-// checkProcess dials a node, unless that is under way, and takes it for gone if nobody listens there any more.
+// checkProcess dials a node, unless that is under way or nothing would come of it. If nobody listens there any more, a member is gone, and a broker is lost to the leader: the incarnation
+// that was dialed, since another may have come meanwhile.
 func (p *peers) checkProcess(img *image.Image, id protocol.BrokerID) {
-	address, known := addressOf(img, id)
-	if !known || id == p.n.id {
+	b, c := img.Broker(id), img.Controller(id)
+	var address string
+	switch {
+	case id == p.n.id:
+		return
+	case b != nil && !b.Fenced && len(b.Endpoints) > 0:
+		address = hostPort(b.Host, b.Port)
+	case c != nil && len(c.Endpoints) > 0:
+		address = hostPort(c.Endpoints[0].Host, c.Endpoints[0].Port)
+	default:
 		return
 	}
 	p.mu.Lock()
@@ -316,21 +311,17 @@ func (p *peers) checkProcess(img *image.Image, id protocol.BrokerID) {
 		p.mu.Lock()
 		delete(p.checking, id)
 		p.mu.Unlock()
-		if gone {
-			p.processGone(id)
+		if !gone {
+			return
+		}
+		if c != nil {
+			p.memberGone(c.RaftID)
+		}
+		if b != nil && !b.Fenced && p.n.controller.Leads() {
+			p.n.Logger.Info("the process of a broker is gone", "broker", id, "address", address)
+			p.n.controller.Lost(id, b.Epoch)
 		}
 	})
-}
-
-// addressOf is where a node listens, by its registrations.
-func addressOf(img *image.Image, id protocol.BrokerID) (address string, known bool) {
-	if b := img.Broker(id); b != nil && len(b.Endpoints) > 0 {
-		return hostPort(b.Host, b.Port), true
-	}
-	if c := img.Controller(id); c != nil && len(c.Endpoints) > 0 {
-		return hostPort(c.Endpoints[0].Host, c.Endpoints[0].Port), true
-	}
-	return "", false
 }
 
 // transient tells whether a request to the quorum may succeed when it is made again.

@@ -89,7 +89,7 @@ func (c *Controller) publish(img *image.Image, delta *image.Delta) {
 	}
 	c.published.Store(img)
 	if c.o.Published != nil {
-		c.o.Published(img.Offset())
+		c.o.Published(img, delta)
 	}
 }
 
@@ -240,7 +240,7 @@ func (c *Controller) hand(s submission) {
 		c.machine.Submit(s.principal, s.request, s.done)
 	case !c.machine.Leads():
 		c.o.Forward(s.principal, s.request, func(resp kmsg.Response, err error) {
-			if errors.Is(err, kerr.NotController) && c.Leader() == c.RaftID() {
+			if errors.Is(err, kerr.NotController) && c.Leads() {
 				c.submit(s) // by now this node leads
 				return
 			}

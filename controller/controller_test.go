@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"ottla/controller/image"
 	"ottla/controller/raftlog"
 	"ottla/log/vfs"
 	"ottla/protocol"
@@ -67,6 +68,38 @@ func TestRestart(t *testing.T) {
 				t.Errorf("%s: %d deltas", name, n.deltas)
 			}
 			n.stop(t)
+		}
+	})
+}
+
+// TestPublished: who is told by Published finds the change in Image; a subscriber does not yet.
+func TestPublished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n *node
+		var told, early int
+		n, err := open(vfs.NewMem(), Options{Published: func(img *image.Image, d *image.Delta) {
+			if n.Image() != img {
+				t.Error("Image does not show what is published")
+			}
+			if len(d.Topics) > 0 {
+				told++
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.Subscribe(func(img *image.Image, _ *image.Delta) {
+			if n.Image() == img {
+				early++
+			}
+		})
+		n.run()
+		<-n.ready
+		n.register(t)
+		n.create(t, "a-topic")
+		n.stop(t)
+		if told != 1 || early != 0 {
+			t.Errorf("told %d times of a topic; %d changes were seen before the subscribers had them", told, early)
 		}
 	})
 }

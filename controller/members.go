@@ -14,6 +14,9 @@ func (c *Controller) RaftID() uint64 { return c.machine.RaftID() }
 // Leader is the raft id of who leads the quorum, as far as this node knows; 0: nobody is known.
 func (c *Controller) Leader() uint64 { return c.leader.Load() }
 
+// Leads tells whether that is this node.
+func (c *Controller) Leads() bool { return c.Leader() == c.RaftID() }
+
 // Resign has this node hand the leadership over, if it leads and another may lead. It is for a node that is about to stop; whether it comes to that, Leader tells.
 func (c *Controller) Resign() { c.tell((*quorum.Machine).Resign) }
 

@@ -34,8 +34,8 @@ type Options struct {
 	Forward func(p protocol.Principal, req kmsg.Request, done func(kmsg.Response, error))
 	// LeaderChanged is called by the driver when Leader gives something else; it must not block. Nil: nobody wants to know.
 	LeaderChanged func()
-	// Published is called by the driver when Image has everything up to an offset; it must not block. Nil: nobody wants to know.
-	Published func(protocol.Offset)
+	// Published is told of every change by the driver, as subscribers are, but when Image shows it: for those who wake others that look there. It must not block. Nil: nobody wants to know.
+	Published Subscriber
 	// MaxReplicas is how many replicas a partition may have; zero: as many as there are brokers.
 	MaxReplicas int
 	// Features are finalized when the cluster is founded: name to level.

@@ -34,7 +34,7 @@ type link struct {
 
 	mu     sync.Mutex
 	up     bool
-	woken  time.Time // when the member was last heard of while it was not up
+	woken  time.Time // by the member's messages, last
 	small  []message // in order
 	large  []message // in order; the first may have been sent in part
 	queued int64     // bytes of both, but not of snapshots
@@ -185,14 +185,14 @@ func (l *link) dropSmall(of func(*message) bool) bool {
 // wakeEvery is how often at most a member's messages have it dialed that cannot be reached: the way may be open in one direction only.
 const wakeEvery = 50 * time.Millisecond
 
-func (l *link) heard(now time.Time) {
+func (l *link) heard() {
 	l.mu.Lock()
-	wake := !l.up && now.Sub(l.woken) >= wakeEvery
-	if wake {
-		l.woken = now
+	defer l.mu.Unlock()
+	if l.up {
+		return
 	}
-	l.mu.Unlock()
-	if wake {
+	if now := time.Now(); now.Sub(l.woken) >= wakeEvery {
+		l.woken = now
 		l.peer.Wake()
 	}
 }

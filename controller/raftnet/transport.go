@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -132,7 +131,7 @@ func (t *Transport) heard(id uint64) {
 	l := t.links[id]
 	t.mu.Unlock()
 	if l != nil {
-		l.heard(time.Now())
+		l.heard()
 	}
 }
 

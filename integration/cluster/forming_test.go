@@ -41,7 +41,7 @@ func (c *cluster) address(i int) string { return c.host(i) + ":9092" }
 
 func (c *cluster) config(i int, join ...string) ottla.Config {
 	return ottla.Config{
-		Data: "/data", Listen: c.address(i), FS: c.disks[i], Join: join, Secret: testSecret,
+		Data: "/data", Listen: c.address(i), FS: c.disks[i], Join: join, Secret: testSecret, Logger: quiet,
 		ListenFunc: func(_ context.Context, _, address string) (net.Listener, error) { return c.network.Listen(address) }, DialFunc: c.network.Host(c.host(i)),
 	}
 }
@@ -62,7 +62,6 @@ func (c *cluster) startAll(delay time.Duration, configs map[int]ottla.Config) {
 	for i, config := range configs {
 		starting.Go(func() {
 			time.Sleep(time.Duration(i) * delay)
-			config.Logger = quiet
 			n, err := ottla.Start(ctx, config)
 			if errs[i] = err; err != nil {
 				cancel() // the others would wait for this one
@@ -73,8 +72,9 @@ func (c *cluster) startAll(delay time.Duration, configs map[int]ottla.Config) {
 	}
 	starting.Wait()
 	for i := range configs {
-		if n := c.nodes[i]; errs[i] == nil {
-			c.t.Cleanup(func() { closeNode(c.t, n.Node) })
+		if errs[i] == nil {
+			n := c.nodes[i].Node
+			c.t.Cleanup(func() { closeNode(c.t, n) })
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

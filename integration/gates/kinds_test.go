@@ -26,7 +26,7 @@ var tolerances = map[kind]tolerance{
 	diskWrites:  {0.05, 0.1},
 	diskSyncs:   {0.10, 0.1},
 	ioCalls:     {0.10, 0.5},
-	waitCalls:   {1.00, 16}, // they follow how busy the machine is: only a loop that waits for nothing stands out
+	waitCalls:   {1.00, 4},
 	syncCalls:   {0.15, 0.1},
 }
 

@@ -26,6 +26,7 @@ var waiting = map[string]bool{
 	"futex": true, "epoll_pwait": true, "epoll_wait": true, "epoll_ctl": true, "nanosleep": true, "clock_nanosleep": true, "sched_yield": true, "tgkill": true, "getpid": true,
 	"rt_sigreturn": true, "rt_sigaction": true, "rt_sigprocmask": true, "madvise": true, "mmap": true, "munmap": true, "clone": true, "clone3": true, "gettid": true,
 	"sigaltstack": true, "restart_syscall": true, "timer_settime": true, "timer_create": true, "timer_delete": true, "prctl": true, "rseq": true, "set_robust_list": true, "mprotect": true,
+	unready: true,
 }
 
 var syncing = map[string]bool{"fsync": true, "fdatasync": true, "syncfs": true, "sync_file_range": true}
@@ -213,7 +214,7 @@ func (c calls) perRequest(requests int) map[kind]float64 {
 	costs := map[kind]float64{ioCalls: 0, syncCalls: 0, waitCalls: 0}
 	for name, n := range c {
 		switch {
-		case waiting[name] || name == unready:
+		case waiting[name]:
 			costs[waitCalls] += float64(n)
 		case syncing[name]:
 			costs[syncCalls] += float64(n)

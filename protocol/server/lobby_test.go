@@ -114,8 +114,9 @@ func TestShutdownEndsTheLobby(t *testing.T) {
 // A connection that somebody writes to when it comes to the lobby stays where it is, and comes again.
 func TestWhoLeavesTheLobbyMayComeBack(t *testing.T) {
 	l := &lobby{worthwhile: func() bool { return false }}
-	raw, _ := rawPair(t)
 	defer l.close()
+	nc, _ := tcpPair(t)
+	raw := rawOf(t, nc)
 	for range 3 {
 		s, err := l.adopt(raw)
 		if err != nil {
@@ -127,38 +128,44 @@ func TestWhoLeavesTheLobbyMayComeBack(t *testing.T) {
 	}
 }
 
-// rawPair is an accepted TCP connection and its peer.
-func rawPair(t *testing.T) (syscall.RawConn, net.Conn) {
+// tcpPair is an accepted connection and its peer.
+func tcpPair(t *testing.T) (nc *net.TCPConn, peer net.Conn) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	peer, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
+	if peer, err = net.Dial("tcp", ln.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	nc, err := ln.Accept()
+	accepted, err := ln.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = nc.Close()
+		_ = accepted.Close()
 		_ = peer.Close()
 	})
-	raw, err := nc.(*net.TCPConn).SyscallConn()
+	return accepted.(*net.TCPConn), peer
+}
+
+func rawOf(t *testing.T, nc *net.TCPConn) syscall.RawConn {
+	raw, err := nc.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return raw, peer
+	return raw
 }
 
 // socketPair is a socket in a lobby of its own, and its peer.
 func socketPair(t *testing.T) (*patientSocket, net.Conn) {
 	l := &lobby{worthwhile: func() bool { return false }}
-	raw, peer := rawPair(t)
-	s, err := l.adopt(raw)
+	nc, peer := tcpPair(t)
+	s, err := l.adopt(rawOf(t, nc))
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Close(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
