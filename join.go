@@ -212,8 +212,11 @@ func (n *Node) look(ctx context.Context, address string) (peer.Identity, error) 
 	return c.Node(), nil
 }
 
-// checkCluster refuses a folder of another cluster than the one that this node is to join. Who does not answer says nothing against it.
+// checkCluster refuses a folder of another cluster than the one that this node is to join. Who does not answer says nothing against it. One of the addresses may be this node's own: it answers.
 func (n *Node) checkCluster(ctx context.Context) error {
+	if len(n.joining) > 0 {
+		n.startServing()
+	}
 	for _, address := range n.joining {
 		node, err := n.look(ctx, address)
 		switch {
@@ -221,7 +224,7 @@ func (n *Node) checkCluster(ctx context.Context) error {
 			return fmt.Errorf("log directory %s is of cluster %s, and %s is a node of another one; nothing was touched", n.dirs[0], n.clusterID, address)
 		case errors.Is(err, peer.ErrWrongSecret):
 			return fmt.Errorf("%s: %w", address, err)
-		case err == nil:
+		case err == nil && node.Directory != n.directory:
 			n.peers.learn([]peer.Endpoint{endpointAt(node, address)})
 			return nil
 		}

@@ -46,6 +46,21 @@ func (c *cluster) config(i int, join ...string) ottla.Config {
 	}
 }
 
+// founders is the configs of nodes that found a cluster together.
+func (c *cluster) founders() map[int]ottla.Config {
+	var all []string
+	for i := range c.nodes {
+		all = append(all, c.address(i))
+	}
+	configs := map[int]ottla.Config{}
+	for i := range c.nodes {
+		config := c.config(i, all...)
+		config.BootstrapExpect = len(all)
+		configs[i] = config
+	}
+	return configs
+}
+
 // start starts a node, and gives clients the way to it.
 func (c *cluster) start(i int, config ottla.Config) {
 	c.t.Helper()
@@ -122,14 +137,7 @@ func TestNodesFoundAClusterTogether(t *testing.T) {
 	for _, delay := range []time.Duration{0, 100 * time.Millisecond, 3 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCluster(t, 3)
-			all := []string{c.address(0), c.address(1), c.address(2)}
-			configs := map[int]ottla.Config{}
-			for i := range c.nodes {
-				config := c.config(i, all...)
-				config.BootstrapExpect = 3
-				configs[i] = config
-			}
-			c.startAll(delay, configs)
+			c.startAll(delay, c.founders())
 			ids := map[any]bool{}
 			for _, n := range c.nodes {
 				ids[n.NodeID()] = true
@@ -162,6 +170,26 @@ func TestClusterStartsAgain(t *testing.T) {
 			}
 			if _, err := c.disks[i].Stat(path.Join("/data", "joining")); err == nil {
 				t.Error("a node that has joined still wants to")
+			}
+		}
+	})
+}
+
+// A node that starts again with the arguments that it was founded with, its own address among them, does not wait for itself.
+func TestANodeStartsAgainAsItWasFounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		configs := c.founders()
+		c.startAll(0, configs)
+		time.Sleep(time.Second) // all three vote
+		for i, config := range configs {
+			if err := c.nodes[i].Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			c.start(i, config)
+			if took := time.Since(began); took > 3*time.Second { // of the bubble: an election and a session
+				t.Errorf("node %d needs %v", i, took)
 			}
 		}
 	})
